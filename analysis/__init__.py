@@ -1,0 +1,1 @@
+"""The judge: counts in, a verdict with its evidence out."""

@@ -1,0 +1,1 @@
+"""Samples, policy and verdict. No I/O."""

@@ -1,0 +1,1 @@
+"""Anytime-valid statistics as small pure functions on arrays. No I/O."""

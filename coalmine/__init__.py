@@ -1,0 +1,1 @@
+"""The command, the local Kubernetes and the demo."""

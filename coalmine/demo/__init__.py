@@ -1,0 +1,1 @@
+"""Four releases of a small shop, end to end."""

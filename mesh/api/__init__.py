@@ -1,0 +1,1 @@
+"""Resources of the mesh as pydantic models, and the names everyone agrees on. No I/O."""

@@ -1,0 +1,95 @@
+"""TrafficSplit: the share of a host's requests that each backend Service gets.
+
+A split overlays every route whose destination is the host; the user's VirtualServices stay as they are in git.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from mesh.api.base import Duration, Resource, ResourceName
+
+__all__ = ["Acknowledged", "Backend", "Condition", "OutlierDetection", "Proxies", "Rejection", "TrafficSplitSpec", "TrafficSplitStatus"]
+
+FULL = 100
+
+
+class OutlierDetection(Resource):
+    """When a pod is taken out of load balancing. The defaults are the safe ones; see docs/outlier-detection.md."""
+
+    consecutive_5xx_errors: Annotated[int, Field(ge=0, alias="consecutive5xxErrors", description="5xx answers in a row that eject a pod; 0 turns this off.")] = 5
+    interval: Annotated[Duration, Field(description="How often ejected pods are looked at again.")] = 30.0
+    base_ejection_time: Annotated[Duration, Field(description="How long a first ejection lasts.")] = 30.0
+    max_ejection_percent: Annotated[int, Field(ge=0, le=100, description="At most this share of the pods is ejected at a time.")] = 50
+
+
+class Backend(Resource):
+    """One Service and its weight."""
+
+    service: Annotated[ResourceName, Field(description="A Service in the split's namespace.")]
+    weight: Annotated[int, Field(ge=0, le=FULL, description="Percent of the requests.")]
+
+
+class TrafficSplitSpec(Resource):
+    """Desired split. The weights add up to 100."""
+
+    service: Annotated[ResourceName, Field(description="The host whose requests are split: a Service in this namespace.")]
+    backends: Annotated[tuple[Backend, ...], Field(min_length=1, max_length=16)]
+    outlier_detection: Annotated[OutlierDetection, Field(description="Applied to every backend, under what a DestinationRule says.")] = OutlierDetection()
+
+    @model_validator(mode="after")
+    def _weights_add_up(self) -> TrafficSplitSpec:
+        if (total := sum(b.weight for b in self.backends)) != FULL:
+            msg = f"spec.backends: the weights add up to {total}; make them add up to 100"
+            raise ValueError(msg)
+        if len({b.service for b in self.backends}) != len(self.backends):
+            msg = "spec.backends: a service is named twice; name each once"
+            raise ValueError(msg)
+        return self
+
+
+class Acknowledged(Resource):
+    """The newest split that every affected proxy has acknowledged."""
+
+    generation: Annotated[int, Field(description="metadata.generation of that split.")]
+    weights: Annotated[dict[str, int], Field(description="Weight by backend Service, as acknowledged.")]
+    time: Annotated[str, Field(description="When the last proxy acknowledged it, RFC 3339.")]
+
+
+class Proxies(Resource):
+    """How many proxies send requests to the host, and how many of them hold the current generation."""
+
+    affected: int = 0
+    acknowledged: int = 0
+    missing: Annotated[tuple[str, ...], Field(description="Up to five of those that have not acknowledged, as namespace/pod.")] = ()
+
+
+class Rejection(Resource):
+    """A proxy's NACK of the current generation."""
+
+    proxy: str
+    message: str
+    generation: int
+
+
+class Condition(Resource):
+    """A Kubernetes condition (metav1.Condition), as kstatus reads it."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str = ""
+    observed_generation: int | None = None
+    last_transition_time: str
+
+
+class TrafficSplitStatus(Resource):
+    """What the proxies hold. Written by the mesh's control plane only."""
+
+    observed_generation: int = 0
+    acknowledged: Acknowledged | None = None
+    proxies: Proxies = Proxies()
+    rejections: tuple[Rejection, ...] = ()
+    conditions: tuple[Condition, ...] = ()

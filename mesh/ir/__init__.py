@@ -1,0 +1,1 @@
+"""The intermediate representation between resources and xDS. No I/O."""

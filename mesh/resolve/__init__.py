@@ -1,0 +1,1 @@
+"""Resources to intermediate representation. No I/O."""

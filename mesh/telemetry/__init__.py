@@ -1,0 +1,1 @@
+"""The proxies' metrics, received as OTLP and served as windows."""

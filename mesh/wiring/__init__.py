@@ -1,0 +1,1 @@
+"""The control plane process: watches, servers, and what connects them."""

@@ -1,0 +1,1 @@
+"""Intermediate representation to Envoy resources. No I/O."""

@@ -1,0 +1,1 @@
+"""The canary controller: gather, decide, apply."""

@@ -1,0 +1,1 @@
+"""The Rollout resource as pydantic models. No I/O."""

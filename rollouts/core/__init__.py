@@ -1,0 +1,1 @@
+"""Decisions: the state machine and everything it needs, as pure functions. No I/O."""

@@ -1,0 +1,1 @@
+"""Gathers what is observed, asks the core, applies what it says."""

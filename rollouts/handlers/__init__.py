@@ -1,0 +1,1 @@
+"""Kubernetes events, through kopf."""
