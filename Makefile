@@ -1,0 +1,59 @@
+# Two commands for newcomers: `make demo` and `make test`. Each sets up all that it needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit integration binaries benchmark lock format generate clean
+
+help: ## Show what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# The stamp is renewed whenever the locked versions or our own metadata change.
+$(VENV)/.installed: locks/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Coalmine needs Python 3.11 or later; name one with: make PYTHON=python3.12 …")'
+	@$(PYTHON) -m venv $(VENV) || { echo "Python lacks venv: install it (Debian: apt install python3-venv) and run make again"; exit 1; }
+	@echo "Installing the locked dependencies into $(VENV) (a minute the first time) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement locks/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.installed ## Four releases of a small shop on a real Kubernetes API and real Envoys
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/coalmine demo $(ARGS)
+
+test: lint unit integration ## Everything that CI runs
+
+lint: $(VENV)/.installed ## Style, types, layers, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+unit: $(VENV)/.installed ## Tests without servers
+	$(BIN)/pytest tests/unit --numprocesses 2 --cov --cov-report= $(ARGS)
+
+binaries: $(VENV)/.installed ## Get Kubernetes' binaries into the cache (minutes when they must be built)
+	$(BIN)/coalmine local binaries
+
+integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver and real Envoys
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/integration --cov --cov-append --cov-report=term:skip-covered $(ARGS)
+
+benchmark: $(VENV)/.installed ## The judge's operating characteristics (long)
+	$(BIN)/python benchmarks/judge_operating_characteristics.py $(ARGS)
+
+generate: $(VENV)/.installed ## Write the CRDs, diagrams and golden files anew
+	$(BIN)/coalmine crds generate
+	COALMINE_REGENERATE=1 $(BIN)/pytest tests/unit --quiet
+
+format: $(VENV)/.installed ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# No index addresses in the lock: whichever index the machine is set up with serves, and the hashes hold.
+lock: ## Resolve the dependencies anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --no-header --group dev pyproject.toml --output-file locks/dev.txt
+
+clean: ## Remove what make made in this checkout
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
