@@ -64,6 +64,9 @@ Duration = Annotated[
 """Seconds in Python, a Go-style duration on the wire."""
 
 ResourceName = Annotated[
-    str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 253, "pattern": r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"})
+    str,
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": 253, "pattern": r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}
+    ),
 ]
 """The name of a Kubernetes object."""

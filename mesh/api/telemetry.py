@@ -31,13 +31,17 @@ class PodWindow(Resource):
     request_errors: Annotated[int, Field(ge=0, description="Of those, 5xx or no answer.")] = 0
     attempts: Annotated[int, Field(ge=0, description="Tries that reached for this pod, retries included.")] = 0
     attempt_errors: Annotated[int, Field(ge=0, description="Of those, 5xx, reset, refused or timed out.")] = 0
-    latency: Annotated[tuple[int, ...], Field(description="Attempts by latency bucket: len(LATENCY_BOUNDS_MS) + 1 counts, or none.")] = ()
+    latency: Annotated[
+        tuple[int, ...], Field(description="Attempts by latency bucket: len(LATENCY_BOUNDS_MS) + 1 counts, or none.")
+    ] = ()
 
 
 class TelemetryWindow(Resource):
     """One closed window of a host."""
 
-    epoch: Annotated[str, Field(description="Changes when the control plane restarts; windows of two epochs may leave a gap.")]
+    epoch: Annotated[
+        str, Field(description="Changes when the control plane restarts; windows of two epochs may leave a gap.")
+    ]
     start: Annotated[float, Field(description="Unix seconds.")]
     end: float
     reporting: Annotated[int, Field(ge=0, description="Proxies whose report is in this window.")]

@@ -11,7 +11,16 @@ from pydantic import Field, model_validator
 
 from mesh.api.base import Duration, Resource, ResourceName
 
-__all__ = ["Acknowledged", "Backend", "Condition", "OutlierDetection", "Proxies", "Rejection", "TrafficSplitSpec", "TrafficSplitStatus"]
+__all__ = [
+    "Acknowledged",
+    "Backend",
+    "Condition",
+    "OutlierDetection",
+    "Proxies",
+    "Rejection",
+    "TrafficSplitSpec",
+    "TrafficSplitStatus",
+]
 
 FULL = 100
 
@@ -19,10 +28,17 @@ FULL = 100
 class OutlierDetection(Resource):
     """When a pod is taken out of load balancing. The defaults are the safe ones; see docs/outlier-detection.md."""
 
-    consecutive_5xx_errors: Annotated[int, Field(ge=0, alias="consecutive5xxErrors", description="5xx answers in a row that eject a pod; 0 turns this off.")] = 5
+    consecutive_5xx_errors: Annotated[
+        int,
+        Field(
+            ge=0, alias="consecutive5xxErrors", description="5xx answers in a row that eject a pod; 0 turns this off."
+        ),
+    ] = 5
     interval: Annotated[Duration, Field(description="How often ejected pods are looked at again.")] = 30.0
     base_ejection_time: Annotated[Duration, Field(description="How long a first ejection lasts.")] = 30.0
-    max_ejection_percent: Annotated[int, Field(ge=0, le=100, description="At most this share of the pods is ejected at a time.")] = 50
+    max_ejection_percent: Annotated[
+        int, Field(ge=0, le=100, description="At most this share of the pods is ejected at a time.")
+    ] = 50
 
 
 class Backend(Resource):
@@ -35,9 +51,13 @@ class Backend(Resource):
 class TrafficSplitSpec(Resource):
     """Desired split. The weights add up to 100."""
 
-    service: Annotated[ResourceName, Field(description="The host whose requests are split: a Service in this namespace.")]
+    service: Annotated[
+        ResourceName, Field(description="The host whose requests are split: a Service in this namespace.")
+    ]
     backends: Annotated[tuple[Backend, ...], Field(min_length=1, max_length=16)]
-    outlier_detection: Annotated[OutlierDetection, Field(description="Applied to every backend, under what a DestinationRule says.")] = OutlierDetection()
+    outlier_detection: Annotated[
+        OutlierDetection, Field(description="Applied to every backend, under what a DestinationRule says.")
+    ] = OutlierDetection()
 
     @model_validator(mode="after")
     def _weights_add_up(self) -> TrafficSplitSpec:
@@ -63,7 +83,9 @@ class Proxies(Resource):
 
     affected: int = 0
     acknowledged: int = 0
-    missing: Annotated[tuple[str, ...], Field(description="Up to five of those that have not acknowledged, as namespace/pod.")] = ()
+    missing: Annotated[
+        tuple[str, ...], Field(description="Up to five of those that have not acknowledged, as namespace/pod.")
+    ] = ()
 
 
 class Rejection(Resource):

@@ -45,7 +45,10 @@ class Approval(Resource):
 class Step(Resource):
     """One step: exactly one of its fields is set."""
 
-    set_weight: Annotated[int | None, Field(ge=0, le=100, description="Percent of the requests that the canary gets; judged before the next step.")] = None
+    set_weight: Annotated[
+        int | None,
+        Field(ge=0, le=100, description="Percent of the requests that the canary gets; judged before the next step."),
+    ] = None
     pause: Pause | None = None
     approval: Approval | None = None
 
@@ -71,7 +74,12 @@ class ErrorAnalysis(Resource):
     enabled: bool = True
     max_ratio: Annotated[float, Field(ge=1, le=100)] = 1.5
     max_increase_percent: Annotated[float, Field(ge=0, le=100, description="Percentage points.")] = 0.25
-    slo_percent: Annotated[float | None, Field(gt=0, le=100, description="A share of failed requests that is never tolerated, with or without a baseline.")] = None
+    slo_percent: Annotated[
+        float | None,
+        Field(
+            gt=0, le=100, description="A share of failed requests that is never tolerated, with or without a baseline."
+        ),
+    ] = None
     warm_up: Annotated[Duration, Field(description="Seconds of a canary pod's life that do not count.")] = 10.0
 
 
@@ -89,8 +97,13 @@ class Analysis(Resource):
     enabled: bool = True
     errors: ErrorAnalysis = ErrorAnalysis()
     latency: LatencyAnalysis = LatencyAnalysis()
-    rollback_alpha: Annotated[float, Field(gt=0, lt=0.5, description="Probability of ever rolling back a canary that is as good as the baseline.")] = 0.01
-    promotion_alpha: Annotated[float, Field(gt=0, lt=0.5, description="Probability of promoting a canary that is worse by the margin.")] = 0.05
+    rollback_alpha: Annotated[
+        float,
+        Field(gt=0, lt=0.5, description="Probability of ever rolling back a canary that is as good as the baseline."),
+    ] = 0.01
+    promotion_alpha: Annotated[
+        float, Field(gt=0, lt=0.5, description="Probability of promoting a canary that is worse by the margin.")
+    ] = 0.05
     min_step_duration: Annotated[Duration, Field(description="A step lasts at least this long.")] = 30.0
     max_step_duration: Annotated[Duration, Field(description="After this, onInconclusive decides.")] = 1800.0
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
@@ -104,14 +117,23 @@ class RolloutSpec(Resource):
     """What people write."""
 
     workload_ref: WorkloadRef
-    service: Annotated[ResourceName | None, Field(description="The Service whose requests are split; the workload's name by default.")] = None
+    service: Annotated[
+        ResourceName | None, Field(description="The Service whose requests are split; the workload's name by default.")
+    ] = None
     router: Router = Router()
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=64, default_factory=_default_steps)]
     analysis: Analysis = Analysis()
     outlier_detection: OutlierDetection = OutlierDetection()
-    progress_deadline_seconds: Annotated[int, Field(ge=1, description="Canary pods must become ready within this time.")] = 600
-    scale_down_delay_seconds: Annotated[int, Field(ge=0, description="How long the canary's pods stay after a rollback, for a look at them.")] = 30
-    paused: Annotated[bool, Field(description="No new release starts and a running one stays where it is; the rollback guard stays on.")] = False
+    progress_deadline_seconds: Annotated[
+        int, Field(ge=1, description="Canary pods must become ready within this time.")
+    ] = 600
+    scale_down_delay_seconds: Annotated[
+        int, Field(ge=0, description="How long the canary's pods stay after a rollback, for a look at them.")
+    ] = 30
+    paused: Annotated[
+        bool,
+        Field(description="No new release starts and a running one stays where it is; the rollback guard stays on."),
+    ] = False
 
     @property
     def host(self) -> str:
@@ -147,7 +169,9 @@ class WeightStatus(Resource):
 
     configured: int = 0
     acknowledged: Annotated[int | None, Field(description="In force at every affected proxy.")] = None
-    actual: Annotated[float | None, Field(description="The canary's measured share of the requests in this step.")] = None
+    actual: Annotated[float | None, Field(description="The canary's measured share of the requests in this step.")] = (
+        None
+    )
     proxies: Annotated[str, Field(description="Acknowledged of affected, e.g. 5/5.")] = ""
     message: Annotated[str, Field(description="A proxy's own words when it rejected the weight.")] = ""
 
@@ -189,14 +213,23 @@ class RolloutStatus(Resource):
     started_at: str | None = None
     step_index: int | None = None
     step: Annotated[str, Field(description="e.g. 2/3, for the STEP column.")] = ""
-    step_started_at: Annotated[str | None, Field(description="When the step began (for setWeight: when every proxy had acknowledged).")] = None
+    step_started_at: Annotated[
+        str | None, Field(description="When the step began (for setWeight: when every proxy had acknowledged).")
+    ] = None
     weight: WeightStatus = WeightStatus()
     verdict: Annotated[str, Field(description="The judge's last answer.")] = ""
     summary: Annotated[str, Field(description="The judge's reason in one sentence.")] = ""
     evidence: tuple[EvidenceStatus, ...] = ()
     need: Annotated[str, Field(description="What is still missing for promotion, in words.")] = ""
-    failed_revision: Annotated[str | None, Field(description="The revision that was taken back last; not tried again until it changes or is retried.")] = None
-    handled: Annotated[dict[str, str], Field(description="The last value acted on of each command annotation.")] = Field(default_factory=dict)
+    failed_revision: Annotated[
+        str | None,
+        Field(description="The revision that was taken back last; not tried again until it changes or is retried."),
+    ] = None
+    handled: Annotated[dict[str, str], Field(description="The last value acted on of each command annotation.")] = (
+        Field(default_factory=dict)
+    )
     history: tuple[HistoryEntry, ...] = ()
     conditions: tuple[Condition, ...] = ()
-    internal: Annotated[dict[str, Any], Field(description="The controller's own notes; not an interface.")] = Field(default_factory=dict)
+    internal: Annotated[dict[str, Any], Field(description="The controller's own notes; not an interface.")] = Field(
+        default_factory=dict
+    )
