@@ -1,1 +1,1 @@
-"""Intermediate representation to Envoy resources. No I/O."""
+"""From the intermediate representation to Envoy's configuration. Pure: the same view gives the same bytes."""

@@ -1,0 +1,135 @@
+"""Services and the workloads behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["ContainerPort", "Endpoint", "Protocol", "Service", "ServiceKey", "ServicePort", "Workload"]
+
+Protocol = Literal["http", "tcp"]
+ServiceKey = tuple[str, str]
+"""Namespace and name of a Service."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a Service.
+
+    Attributes:
+        name: The port's name; empty where a Service has a single unnamed port.
+        port: The number that callers use.
+        target: The container port, by number or by name.
+        protocol: ``http`` unless the Service says otherwise.
+    """
+
+    name: str
+    port: int
+    target: int | str
+    protocol: Protocol = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A host that can be called.
+
+    Attributes:
+        namespace: Namespace of the Service.
+        name: Name of the Service.
+        ports: Its TCP ports.
+        selector: Labels that choose its pods, sorted; empty chooses none.
+        addresses: Its cluster IPs; none for a headless Service.
+    """
+
+    namespace: str
+    name: str
+    ports: tuple[ServicePort, ...]
+    selector: tuple[tuple[str, str], ...] = ()
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> ServiceKey:
+        """Namespace and name."""
+        return (self.namespace, self.name)
+
+    @property
+    def fqdn(self) -> str:
+        """The name under which the whole cluster knows it."""
+        return f"{self.name}.{self.namespace}.svc.cluster.local"
+
+    def port(self, number: int | None) -> ServicePort | None:
+        """Return the port of that number; without a number the HTTP port: 80, or else the first one."""
+        if number is None:
+            return next((p for p in self.ports if p.port == DEFAULT_HTTP_PORT), self.ports[0] if self.ports else None)
+        return next((p for p in self.ports if p.port == number), None)
+
+
+DEFAULT_HTTP_PORT = 80
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPort:
+    """A declared TCP port of a pod, in the order of declaration over all its app containers."""
+
+    name: str
+    number: int
+    protocol: Protocol = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A pod, as far as the mesh is concerned.
+
+    Attributes:
+        namespace: Namespace of the pod.
+        name: Name of the pod.
+        address: Its IP; empty before it has one.
+        labels: Its labels, sorted.
+        ports: Its declared TCP ports.
+        node: The node it is bound to.
+        phase: Kubernetes' pod phase.
+        ready: The Ready condition is True.
+        terminating: It has been told to end.
+        meshed: It has a sidecar.
+        egress: Hosts that it says it calls, from its annotation; None means all.
+    """
+
+    namespace: str
+    name: str
+    address: str
+    labels: tuple[tuple[str, str], ...] = ()
+    ports: tuple[ContainerPort, ...] = ()
+    node: str = ""
+    phase: str = "Running"
+    ready: bool = True
+    terminating: bool = False
+    meshed: bool = False
+    egress: tuple[str, ...] | None = None
+
+    @property
+    def key(self) -> ServiceKey:
+        """Namespace and name."""
+        return (self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One pod behind one port of one Service, as a caller reaches it.
+
+    Attributes:
+        address: IP of the pod.
+        port: Port to connect to: the sidecar's inbound port where the pod is meshed.
+        pod: Name of the pod; empty for an address that no pod has.
+        draining: It ends: it gets no new request, those it has may finish.
+        version: The pod's version label, for telemetry.
+        node: The node it runs on.
+        labels: The pod's labels, sorted; subsets choose by them.
+    """
+
+    address: str
+    port: int
+    pod: str = ""
+    draining: bool = False
+    version: str = ""
+    node: str = ""
+    labels: tuple[tuple[str, str], ...] = ()

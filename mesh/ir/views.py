@@ -1,0 +1,60 @@
+"""What one proxy is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mesh.ir.services import ContainerPort, ServiceKey
+from mesh.ir.traffic import ClusterKey, Split, Upstream, VirtualHost
+
+__all__ = ["Capture", "Inbound", "Outbound", "ProxyView"]
+
+Capture = Literal["env", "iptables"]
+"""How an app's requests reach its sidecar: ``http_proxy`` in its environment, or redirected packets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A declared port of the proxy's own pod."""
+
+    listen: int
+    target: ContainerPort
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """Whom the pods of a namespace may call; pods with the same scope share one."""
+
+    virtual_hosts: tuple[VirtualHost, ...]
+    upstreams: tuple[Upstream, ...]
+    splits: tuple[Split, ...]
+
+    @property
+    def vital(self) -> frozenset[ClusterKey]:
+        """Clusters that a split sends requests to; a proxy must have them before it may hear of the weights."""
+        backends = {(s.namespace, b) for s in self.splits for b, w in s.weights if w}
+        return frozenset(u.key for u in self.upstreams if (u.key.namespace, u.key.service) in backends)
+
+    def carries(self, host: ServiceKey) -> bool:
+        """Say whether requests to the host can leave through this."""
+        return any(v.host == host for v in self.virtual_hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyView:
+    """Everything one proxy is told.
+
+    Attributes:
+        namespace: Namespace of its pod.
+        pod: Name of its pod.
+        address: IP of its pod, to listen on.
+        inbound: The pod's own ports.
+        outbound: Whom it may call.
+    """
+
+    namespace: str
+    pod: str
+    address: str
+    inbound: tuple[Inbound, ...]
+    outbound: Outbound
