@@ -1,0 +1,1 @@
+"""Getting etcd, kube-apiserver, kube-controller-manager and kubectl onto this machine."""

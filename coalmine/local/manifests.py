@@ -1,0 +1,29 @@
+"""The manifests that a new cluster gets: custom resource definitions and roles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import coalmine
+
+__all__ = ["custom_resources", "roles"]
+
+_PACKAGE = Path(coalmine.__file__).parent
+
+
+def custom_resources() -> tuple[Path, ...]:
+    """Return the files of the custom resource definitions."""
+    return _files("crds", "*.yaml")
+
+
+def roles() -> tuple[Path, ...]:
+    """Return the files that give the controller and the mesh their rights."""
+    return _files("deploy", "*/rbac.yaml")
+
+
+def _files(folder: str, pattern: str) -> tuple[Path, ...]:
+    # In a wheel they are part of the package; in a checkout they lie beside it.
+    for root in (_PACKAGE, _PACKAGE.parent):
+        if found := sorted((root / folder).glob(pattern)):
+            return tuple(found)
+    return ()

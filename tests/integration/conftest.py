@@ -1,0 +1,67 @@
+"""A real Kubernetes for the integration tests: one per test process, with a state folder and pod addresses of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from coalmine.local.cluster import LocalCluster
+from coalmine.local.kube import Kubectl
+from coalmine.local.layout import NODE
+from coalmine.local.progress import ConsoleProgress
+
+FIRST_POD_RANGE = "127.11.0.0/16"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A bare cluster: etcd, apiserver, controller-manager, node agent, our custom resources and roles."""
+    state: Path = tmp_path_factory.mktemp("cluster")
+    progress = ConsoleProgress(Console(stderr=True))
+    cluster = LocalCluster(f"test-{uuid.uuid4().hex[:6]}", state, pod_cidr=FIRST_POD_RANGE, progress=progress)
+    skip = () if importlib.util.find_spec("coalmine.local.node.cli") else (NODE,)
+    try:
+        cluster.up(bare=True, skip=skip)
+        yield cluster
+    finally:
+        cluster.down(delete=True)
+
+
+@pytest.fixture(scope="session")
+def kubectl(cluster: LocalCluster) -> Kubectl:
+    """The real kubectl against the cluster: ``kubectl("get", "pods", "-o", "json", stdin=None) -> stdout``."""
+    return cluster.kubectl()
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl) -> Iterator[str]:
+    """A fresh namespace that takes pods, deleted with all it holds afterwards."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    kubectl("create", "namespace", name)
+    kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
+    """Makes further namespaces, with labels such as ``**{"coalmine.dev/inject": "enabled"}``."""
+    made: list[str] = []
+
+    def make(**labels: str) -> str:
+        name = f"t-{uuid.uuid4().hex[:8]}"
+        kubectl("create", "namespace", name)
+        made.append(name)
+        if labels:
+            kubectl("label", "namespace", name, *(f"{key}={value}" for key, value in labels.items()))
+        kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+        return name
+
+    yield make
+    for name in made:
+        kubectl("delete", "namespace", name, "--wait=false")
