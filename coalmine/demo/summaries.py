@@ -1,0 +1,73 @@
+"""The table at the end of the demo, and the words that it shares with the live view. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from coalmine.demo.releases import Outcome
+
+if TYPE_CHECKING:
+    from coalmine.demo.report import DemoReport, ReleaseReport
+
+__all__ = ["OUTCOME_STYLE", "minutes", "outcome_words", "summary"]
+
+OUTCOME_STYLE: Final = {Outcome.PROMOTED: "green", Outcome.ROLLED_BACK: "yellow", Outcome.UNDECIDED: "red"}
+
+
+def summary(report: DemoReport) -> RenderableType:
+    """Draw the table at the end."""
+    table = Table(title="What came of it", title_style="bold", title_justify="left", expand=False)
+    for name in (
+        "release",
+        "outcome",
+        "kubectl\nexit code",
+        "weights",
+        "actual share %",
+        "decided\nafter",
+        "bad until\nweight 0",
+        "requests\n(failed)",
+    ):
+        table.add_column(name, justify="left" if name in {"release", "outcome", "weights"} else "right")
+    for release in report.releases:
+        table.add_row(*_summary_cells(release))
+    verdict = Text(
+        f"{report.requests:,} requests in {minutes(report.seconds)}, {report.failed_by_us} failed by us. ",
+        style="bold green" if report.ok else "bold red",
+    )
+    verdict.append("Everything ended as it must." if report.ok else "Not as it must be.")
+    reasons = [Text(f"{r.version}: {r.reason}") for r in report.releases]
+    trouble = [Text(line, style="red") for line in (*report.failures, *report.trouble)]
+    return Group(table, *reasons, verdict, *trouble)
+
+
+def _summary_cells(release: ReleaseReport) -> tuple[Text | str, ...]:
+    sign = Text("✔ " if release.as_expected else "✘ ", style="green" if release.as_expected else "red")
+    failed, asked = release.failed.get(release.version, 0), release.requests.get(release.version, 0)
+    return (
+        sign.append(f"{release.version} {release.name}", style="default"),
+        Text(outcome_words(release.outcome), style=OUTCOME_STYLE[release.outcome]),
+        "–" if release.kubectl_exit_code is None else str(release.kubectl_exit_code),
+        " ".join(map(str, release.weights)),
+        " ".join(f"{share:.1f}" for share in release.actual_share.values()),
+        _seconds(release.decision_seconds),
+        _seconds(release.rollback_seconds),
+        f"{asked:,} ({failed})",
+    )
+
+
+def outcome_words(outcome: Outcome) -> str:
+    """Return the outcome for people."""
+    return {Outcome.PROMOTED: "promoted", Outcome.ROLLED_BACK: "rolled back", Outcome.UNDECIDED: "undecided"}[outcome]
+
+
+def _seconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds:.1f} s"
+
+
+def minutes(seconds: float) -> str:
+    """Return seconds as minutes:seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
