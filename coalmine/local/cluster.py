@@ -7,11 +7,9 @@ import fcntl
 import os
 import shutil
 import signal
-from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from coalmine.local import manifests, pki, podranges, processes
 from coalmine.local.binaries.obtain import obtain
@@ -24,6 +22,10 @@ from coalmine.local.layout import APISERVER, CONTROLLER, ETCD, KCM, MESH, NODE, 
 from coalmine.local.progress import Progress, SilentProgress
 from coalmine.local.readiness import Readiness, await_ready
 from coalmine.local.settings import LOOPBACK, Settings, choose_ports, load_settings, port_is_free, save_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
 
 __all__ = ["BARE", "ComponentStatus", "LocalCluster"]
 
@@ -217,8 +219,12 @@ class LocalCluster:
                     self._spawn(name, lines[name])
 
         launch(ETCD, APISERVER)
-        self._await([n for n in (ETCD, APISERVER) if n in wanted], readiness)
-        launch(KCM, NODE)
+        if KCM in missing:
+            # It waits 10 s for a healthy apiserver and then gives up: not before something listens there.
+            self._await([APISERVER], readiness, check=readiness.listening)
+            launch(KCM)
+        self._await([name for name in (ETCD, APISERVER) if name in wanted], readiness)
+        launch(NODE)
         if any(name in wanted for name in (APISERVER, MESH, CONTROLLER)):
             self._apply_manifests(kubectl)
         launch(MESH, CONTROLLER)

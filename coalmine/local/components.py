@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from coalmine.local.layout import APISERVER, CONTROLLER, ETCD, KCM, MESH, NODE, Layout
 from coalmine.local.settings import LOOPBACK, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 __all__ = ["GRACE_SECONDS", "NODE_NAME", "SERVICE_CIDR", "Programs", "commands", "service_address"]
 

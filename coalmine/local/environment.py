@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import coalmine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["component_environment", "envoy_program", "python_command"]
 

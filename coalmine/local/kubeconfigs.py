@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
-from coalmine.local.layout import Layout
 from coalmine.local.pki import CLIENTS, write_private
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from coalmine.local.layout import Layout
 
 __all__ = ["write_kubeconfigs"]
 

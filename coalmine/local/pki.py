@@ -10,8 +10,7 @@ import ipaddress
 import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,6 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from coalmine.local.layout import APISERVER, CONTROLLER, ETCD, KCM, MESH, NODE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["CLIENTS", "Identity", "ensure", "write_private"]
 

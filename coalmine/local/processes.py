@@ -11,12 +11,15 @@ import json
 import os
 import select
 import signal
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coalmine.local.errors import LocalError
 from coalmine.local.pki import write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["ProcessRecord", "adopt_self", "end", "read_record", "start", "tail"]
 

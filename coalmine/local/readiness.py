@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Collection
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from coalmine.local.components import NODE_NAME
 from coalmine.local.errors import StartFailedError
@@ -14,6 +12,10 @@ from coalmine.local.kube import Api, http_ok
 from coalmine.local.layout import APISERVER, CONTROLLER, ETCD, KCM, MESH, NODE
 from coalmine.local.processes import ProcessRecord, tail
 from coalmine.local.settings import LOOPBACK, Ports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
 
 __all__ = ["Readiness", "await_ready"]
 

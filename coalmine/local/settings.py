@@ -7,11 +7,13 @@ import random
 import socket
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from coalmine.local.errors import LocalError
-from coalmine.local.layout import Layout
 from coalmine.local.pki import write_private
+
+if TYPE_CHECKING:
+    from coalmine.local.layout import Layout
 
 __all__ = ["Ports", "Settings", "choose_ports", "load_settings", "port_is_free", "save_settings"]
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
 from coalmine.local.cluster import LocalCluster
-from coalmine.local.kube import Kubectl
 from coalmine.local.layout import NODE
 from coalmine.local.progress import ConsoleProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from coalmine.local.kube import Kubectl
 
 FIRST_POD_RANGE = "127.11.0.0/16"
 
