@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mesh.api.base import Duration, Resource, ResourceName
+from mesh.api.base import Duration, Resource, ServiceName
+from mesh.api.schema import Rule, list_map, rules
 
 __all__ = [
     "Acknowledged",
@@ -44,7 +45,7 @@ class OutlierDetection(Resource):
 class Backend(Resource):
     """One Service and its weight."""
 
-    service: Annotated[ResourceName, Field(description="A Service in the split's namespace.")]
+    service: Annotated[ServiceName, Field(description="A Service in the split's namespace.")]
     weight: Annotated[int, Field(ge=0, le=FULL, description="Percent of the requests.")]
 
 
@@ -52,9 +53,30 @@ class TrafficSplitSpec(Resource):
     """Desired split. The weights add up to 100."""
 
     service: Annotated[
-        ResourceName, Field(description="The host whose requests are split: a Service in this namespace.")
+        ServiceName, Field(description="The host whose requests are split: a Service in this namespace.")
     ]
-    backends: Annotated[tuple[Backend, ...], Field(min_length=1, max_length=16)]
+    backends: Annotated[
+        tuple[Backend, ...],
+        Field(
+            min_length=1,
+            max_length=16,
+            description="Where the requests go.",
+            json_schema_extra={
+                # Weights make sense only together: server-side apply replaces the list as a whole.
+                "x-kubernetes-list-type": "atomic",
+                **rules(
+                    Rule(
+                        rule=f"self.map(b, b.weight).sum() == {FULL}",
+                        message=f"the weights do not add up to {FULL}: make them",
+                    ),
+                    Rule(
+                        rule="self.all(b, self.exists_one(other, other.service == b.service))",
+                        message="a service is named twice: name each once",
+                    ),
+                ),
+            },
+        ),
+    ]
     outlier_detection: Annotated[
         OutlierDetection, Field(description="Applied to every backend, under what a DestinationRule says.")
     ] = OutlierDetection()
@@ -62,10 +84,10 @@ class TrafficSplitSpec(Resource):
     @model_validator(mode="after")
     def _weights_add_up(self) -> TrafficSplitSpec:
         if (total := sum(b.weight for b in self.backends)) != FULL:
-            msg = f"spec.backends: the weights add up to {total}; make them add up to 100"
+            msg = f"spec.backends: the weights add up to {total}: make them add up to {FULL}"
             raise ValueError(msg)
         if len({b.service for b in self.backends}) != len(self.backends):
-            msg = "spec.backends: a service is named twice; name each once"
+            msg = "spec.backends: a service is named twice: name each once"
             raise ValueError(msg)
         return self
 
@@ -114,4 +136,6 @@ class TrafficSplitStatus(Resource):
     acknowledged: Acknowledged | None = None
     proxies: Proxies = Proxies()
     rejections: tuple[Rejection, ...] = ()
-    conditions: tuple[Condition, ...] = ()
+    conditions: Annotated[
+        tuple[Condition, ...], Field(description="As kstatus reads them.", json_schema_extra=list_map("type"))
+    ] = ()

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from mesh.api.base import Duration, Resource, ResourceName
+from mesh.api.base import Duration, Resource, ResourceName, ServiceName
+from mesh.api.schema import Rule, list_map, rules
 from mesh.api.trafficsplit import Condition, OutlierDetection
 
 __all__ = [
-    "Analysis", "Approval", "ErrorAnalysis", "EvidenceStatus", "HistoryEntry", "LatencyAnalysis", "OnInconclusive", "Pause",
-    "Phase", "RolloutSpec", "RolloutStatus", "Router", "Step", "Version", "WeightStatus", "WorkloadRef",
-]  # fmt: skip
+    "DEFAULT_STEPS",
+    "LONGEST_SERVICE",
+    "Analysis",
+    "Approval",
+    "ErrorAnalysis",
+    "EvidenceStatus",
+    "HistoryEntry",
+    "LatencyAnalysis",
+    "OnInconclusive",
+    "Outcome",
+    "Pause",
+    "Phase",
+    "RolloutSpec",
+    "RolloutStatus",
+    "Router",
+    "Step",
+    "Version",
+    "WeightStatus",
+    "WorkloadRef",
+]
+
+
+LONGEST_SERVICE = 56
+"""Characters of a Service's name that leave room for ``-canary`` in a DNS label."""
 
 
 class WorkloadRef(Resource):
     """The workload whose releases are watched. It stays a plain Deployment in git."""
 
-    api_version: Literal["apps/v1"] = "apps/v1"
-    kind: Literal["Deployment"] = "Deployment"
-    name: ResourceName
+    api_version: Annotated[Literal["apps/v1"], Field(description="API version of the workload.")] = "apps/v1"
+    kind: Annotated[Literal["Deployment"], Field(description="Kind of the workload.")] = "Deployment"
+    name: Annotated[
+        ResourceName,
+        Field(max_length=246, description="Its name, in this namespace. Fixed once the workload is adopted."),
+    ]
 
 
 class Router(Resource):
@@ -33,7 +59,9 @@ class Router(Resource):
 class Pause(Resource):
     """Wait for a time, or without a duration until resumed."""
 
-    duration: Duration | None = None
+    duration: Annotated[
+        Duration | None, Field(description="How long (30s, 5m, 1h30m); without it, until somebody resumes.")
+    ] = None
 
 
 class Approval(Resource):
@@ -45,23 +73,34 @@ class Approval(Resource):
 class Step(Resource):
     """One step: exactly one of its fields is set."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                rule="[has(self.setWeight), has(self.pause), has(self.approval)].exists_one(x, x)",
+                message="a step sets exactly one of setWeight, pause, approval: write one step for each",
+            )
+        )
+    )
+
     set_weight: Annotated[
         int | None,
         Field(ge=0, le=100, description="Percent of the requests that the canary gets; judged before the next step."),
     ] = None
-    pause: Pause | None = None
-    approval: Approval | None = None
+    pause: Annotated[
+        Pause | None, Field(description="Wait for a time, or until resumed when it has no duration (pause: {}).")
+    ] = None
+    approval: Annotated[Approval | None, Field(description="Wait until somebody approves.")] = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Step:
         if sum(f is not None for f in (self.set_weight, self.pause, self.approval)) != 1:
-            msg = "a step sets exactly one of setWeight, pause, approval"
+            msg = "a step sets exactly one of setWeight, pause, approval: write one step for each"
             raise ValueError(msg)
         return self
 
 
 class OnInconclusive(StrEnum):
-    """What happens when a step's ``maxDuration`` passes and the evidence says neither promote nor roll back."""
+    """What happens when a step's ``maxStepDuration`` passes and the evidence says neither promote nor roll back."""
 
     HOLD = "Hold"
     PROMOTE = "Promote"
@@ -69,34 +108,56 @@ class OnInconclusive(StrEnum):
 
 
 class ErrorAnalysis(Resource):
-    """The canary is fine while its error rate is at most maxRatio × the baseline's + maxIncrease."""
+    """The canary is fine while its error rate is at most maxRatio × the baseline's + maxIncreasePercent."""
 
-    enabled: bool = True
-    max_ratio: Annotated[float, Field(ge=1, le=100)] = 1.5
-    max_increase_percent: Annotated[float, Field(ge=0, le=100, description="Percentage points.")] = 0.25
+    enabled: Annotated[bool, Field(description="Whether errors are judged.")] = True
+    max_ratio: Annotated[
+        float, Field(ge=1, le=100, description="Tolerated ratio of the error rates: 1.5 is half as many errors again.")
+    ] = 1.5
+    max_increase_percent: Annotated[
+        float, Field(ge=0, le=100, description="Percentage points of errors tolerated beyond that ratio.")
+    ] = 0.25
     slo_percent: Annotated[
         float | None,
         Field(
             gt=0, le=100, description="A share of failed requests that is never tolerated, with or without a baseline."
         ),
     ] = None
-    warm_up: Annotated[Duration, Field(description="Seconds of a canary pod's life that do not count.")] = 10.0
+    warm_up: Annotated[Duration, Field(description="The first part of a canary pod's life, which does not count.")] = (
+        10.0
+    )
 
 
 class LatencyAnalysis(Resource):
     """The canary is fine while it is at most maxRatio × as slow as the baseline."""
 
-    enabled: bool = True
-    max_ratio: Annotated[float, Field(gt=1, le=100)] = 1.25
-    warm_up: Annotated[Duration, Field(description="Seconds of a canary pod's life that do not count.")] = 90.0
+    enabled: Annotated[bool, Field(description="Whether latency is judged.")] = True
+    max_ratio: Annotated[
+        float, Field(gt=1, le=100, description="Tolerated slow-down: 1.25 is a quarter slower than the baseline.")
+    ] = 1.25
+    warm_up: Annotated[Duration, Field(description="The first part of a canary pod's life, which does not count.")] = (
+        90.0
+    )
 
 
 class Analysis(Resource):
     """How each setWeight step is judged."""
 
-    enabled: bool = True
-    errors: ErrorAnalysis = ErrorAnalysis()
-    latency: LatencyAnalysis = LatencyAnalysis()
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                rule="!has(self.minStepDuration) || !has(self.maxStepDuration)"
+                " || duration(self.minStepDuration) <= duration(self.maxStepDuration)",
+                message="minStepDuration is longer than maxStepDuration: shorten it or lengthen maxStepDuration",
+            )
+        )
+    )
+
+    enabled: Annotated[
+        bool, Field(description="Whether steps are judged at all; without it they last minStepDuration.")
+    ] = True
+    errors: Annotated[ErrorAnalysis, Field(description="How errors are judged.")] = ErrorAnalysis()
+    latency: Annotated[LatencyAnalysis, Field(description="How latency is judged.")] = LatencyAnalysis()
     rollback_alpha: Annotated[
         float,
         Field(gt=0, lt=0.5, description="Probability of ever rolling back a canary that is as good as the baseline."),
@@ -106,24 +167,62 @@ class Analysis(Resource):
     ] = 0.05
     min_step_duration: Annotated[Duration, Field(description="A step lasts at least this long.")] = 30.0
     max_step_duration: Annotated[Duration, Field(description="After this, onInconclusive decides.")] = 1800.0
-    on_inconclusive: OnInconclusive = OnInconclusive.HOLD
+    on_inconclusive: Annotated[
+        OnInconclusive,
+        Field(
+            description="What happens when maxStepDuration passes and the evidence says neither promote nor roll back."
+        ),
+    ] = OnInconclusive.HOLD
+
+    @model_validator(mode="after")
+    def _durations_are_in_order(self) -> Analysis:
+        if self.min_step_duration > self.max_step_duration:
+            msg = "minStepDuration is longer than maxStepDuration: shorten it or lengthen maxStepDuration"
+            raise ValueError(msg)
+        return self
 
 
-def _default_steps() -> tuple[Step, ...]:
-    return tuple(Step(set_weight=w) for w in (10, 50, 100))
+DEFAULT_STEPS = tuple(Step(set_weight=weight) for weight in (10, 50, 100))
 
 
 class RolloutSpec(Resource):
     """What people write."""
 
-    workload_ref: WorkloadRef
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                rule=f"has(self.service) || self.workloadRef.name.matches('^[-a-z0-9]{{1,{LONGEST_SERVICE}}}$')",
+                message="the workload's name cannot be a Service's name with -canary after it "
+                f"(a DNS label of at most {LONGEST_SERVICE} characters): set spec.service",
+                field_path=".workloadRef.name",
+            )
+        )
+    )
+
+    workload_ref: Annotated[WorkloadRef, Field(description="The workload whose releases are watched.")]
     service: Annotated[
-        ResourceName | None, Field(description="The Service whose requests are split; the workload's name by default.")
+        ServiceName | None,
+        Field(
+            max_length=LONGEST_SERVICE,
+            description="The Service whose requests are split; the workload's name by default.",
+        ),
     ] = None
-    router: Router = Router()
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=64, default_factory=_default_steps)]
-    analysis: Analysis = Analysis()
-    outlier_detection: OutlierDetection = OutlierDetection()
+    router: Annotated[Router, Field(description="Which mesh moves the traffic.")] = Router()
+    steps: Annotated[
+        tuple[Step, ...],
+        Field(
+            min_length=1,
+            max_length=64,
+            description="What happens on the way to promotion, in order; 10, 50, 100 % by default."
+            " After the last step the canary is promoted.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = DEFAULT_STEPS
+    analysis: Annotated[Analysis, Field(description="How each setWeight step is judged.")] = Analysis()
+    outlier_detection: Annotated[
+        OutlierDetection,
+        Field(description="When a pod, of either version, is taken out of load balancing. The defaults are safe."),
+    ] = OutlierDetection()
     progress_deadline_seconds: Annotated[
         int, Field(ge=1, description="Canary pods must become ready within this time.")
     ] = 600
@@ -134,6 +233,16 @@ class RolloutSpec(Resource):
         bool,
         Field(description="No new release starts and a running one stays where it is; the rollback guard stays on."),
     ] = False
+
+    @model_validator(mode="after")
+    def _host_leaves_room(self) -> RolloutSpec:
+        if self.service is None and not re.fullmatch(rf"[-a-z0-9]{{1,{LONGEST_SERVICE}}}", self.workload_ref.name):
+            msg = (
+                "the workload's name cannot be a Service's name with -canary after it "
+                f"(a DNS label of at most {LONGEST_SERVICE} characters): set spec.service"
+            )
+            raise ValueError(msg)
+        return self
 
     @property
     def host(self) -> str:
@@ -191,12 +300,15 @@ class EvidenceStatus(Resource):
     promote_at: float = 0.0
 
 
+Outcome = Literal["Promoted", "RolledBack", "Aborted", "Superseded", "Reverted", "Overridden"]
+
+
 class HistoryEntry(Resource):
     """One release that ended."""
 
     revision: str
     images: tuple[str, ...] = ()
-    outcome: Annotated[str, Field(description="Promoted, RolledBack, Aborted, Superseded, Reverted, Overridden")]
+    outcome: Annotated[Outcome, Field(description="How it ended.")]
     reason: str
     started_at: str
     ended_at: str
@@ -229,7 +341,10 @@ class RolloutStatus(Resource):
         Field(default_factory=dict)
     )
     history: tuple[HistoryEntry, ...] = ()
-    conditions: tuple[Condition, ...] = ()
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(description="Ready, Reconciling and Stalled, as kstatus reads them.", json_schema_extra=list_map("type")),
+    ] = ()
     internal: Annotated[dict[str, Any], Field(description="The controller's own notes; not an interface.")] = Field(
         default_factory=dict
     )

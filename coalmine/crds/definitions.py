@@ -1,0 +1,230 @@
+"""CustomResourceDefinitions: which resources there are, and how kubectl shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from coalmine.crds.schema import Schema, structural
+from mesh.api.destinationrule import DestinationRuleSpec
+from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
+from mesh.api.names import MESH_GROUP, MESH_VERSION
+from mesh.api.schema import Rule
+from mesh.api.trafficsplit import TrafficSplitSpec, TrafficSplitStatus
+from mesh.api.virtualservice import VirtualServiceSpec
+from rollouts.api.names import GROUP, PLURAL, VERSION
+from rollouts.api.rollout import RolloutSpec, RolloutStatus
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = ["DEFINITIONS", "Column", "Definition"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of ``kubectl get``. Priority 1 shows with ``-o wide`` only."""
+
+    name: str
+    path: str
+    description: str
+    type: str = "string"
+    priority: int = 0
+
+    def dump(self) -> dict[str, Any]:
+        """Return the column as Kubernetes writes it."""
+        found = {"name": self.name, "type": self.type, "jsonPath": self.path, "description": self.description}
+        return found | ({"priority": self.priority} if self.priority else {})
+
+
+AGE = Column("AGE", ".metadata.creationTimestamp", "Time since it was created.", "date")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One kind of resource.
+
+    Attributes:
+        group: API group.
+        kind: Kind; its lower case is the singular name.
+        plural: Plural name.
+        short_names: What may be typed instead of the plural.
+        versions: API versions with one schema; the first is the one that is stored.
+        description: What ``kubectl explain`` says first.
+        spec: Model of the spec. A model that forbids unknown fields is Coalmine's own: the API server fills in its
+            defaults, and the policy that refuses unknown fields covers it.
+        status: Model of the status; None for one that others define.
+        columns: Columns of ``kubectl get``.
+        rules: CEL validations of the resource as a whole.
+        name_length: Characters that a resource's name may have.
+        categories: Groups of resources that ``kubectl get`` knows.
+    """
+
+    group: str
+    kind: str
+    plural: str
+    short_names: tuple[str, ...]
+    versions: tuple[str, ...]
+    description: str
+    spec: type[BaseModel]
+    status: type[BaseModel] | None
+    columns: tuple[Column, ...]
+    rules: tuple[Rule, ...] = ()
+    name_length: int = 253
+    categories: tuple[str, ...] = ("coalmine",)
+
+    @property
+    def name(self) -> str:
+        """The definition's own name, ``<plural>.<group>``."""
+        return f"{self.plural}.{self.group}"
+
+    @property
+    def own(self) -> bool:
+        """Whether unknown fields are refused rather than reported."""
+        return self.spec.model_config.get("extra") == "forbid"
+
+    def schema(self) -> Schema:
+        """Return the structural schema of a whole object."""
+        status: Schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        if self.status:
+            status = structural(self.status, defaults=False, keep_unknown=False)
+        found: Schema = {
+            "description": self.description,
+            "type": "object",
+            "required": ["spec"],
+            "properties": {
+                "apiVersion": {"type": "string"},
+                "kind": {"type": "string"},
+                "metadata": {
+                    "type": "object",
+                    "properties": {"name": {"type": "string", "maxLength": self.name_length}},
+                },
+                "spec": structural(self.spec, defaults=self.own, keep_unknown=True),
+                "status": status,
+            },
+        }
+        if self.rules:
+            found["x-kubernetes-validations"] = [rule.dump() for rule in self.rules]
+        return found
+
+    def dump(self) -> dict[str, Any]:
+        """Return the CustomResourceDefinition."""
+        schema = self.schema()
+        versions = [
+            {
+                "name": version,
+                "served": True,
+                "storage": index == 0,
+                "schema": {"openAPIV3Schema": schema},
+                "subresources": {"status": {}},
+                "additionalPrinterColumns": [column.dump() for column in self.columns],
+            }
+            for index, version in enumerate(self.versions)
+        ]
+        names: dict[str, Any] = {
+            "kind": self.kind,
+            "listKind": f"{self.kind}List",
+            "plural": self.plural,
+            "singular": self.kind.lower(),
+            "shortNames": list(self.short_names),
+            "categories": list(self.categories),
+        }
+        return {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": self.name, "labels": {"app.kubernetes.io/part-of": "coalmine"}},
+            "spec": {"group": self.group, "names": names, "scope": "Namespaced", "versions": versions},
+        }
+
+
+_NOT_ADOPTED: Final = "!has(oldSelf.status) || !has(oldSelf.status.stable)"
+_HOST: Final = "(has({0}.spec.service) ? {0}.spec.service : {0}.spec.workloadRef.name)"
+
+ROLLOUT: Final = Definition(
+    group=GROUP,
+    kind="Rollout",
+    plural=PLURAL,
+    short_names=("cro",),  # Argo Rollouts has ro
+    versions=(VERSION,),
+    description="Rollout gives a Deployment's new versions to a part of the requests first, judges them, and promotes "
+    "them or takes them back. spec.workloadRef.name alone is complete.",
+    spec=RolloutSpec,
+    status=RolloutStatus,
+    columns=(
+        Column("STATUS", ".status.phase", "Where it is."),
+        Column("STEP", ".status.step", "Step of steps."),
+        Column("WEIGHT", ".status.weight.configured", "Percent of the requests that the canary shall get.", "integer"),
+        Column("ACTUAL", ".status.weight.actual", "Percent of the requests that the canary got.", "number"),
+        Column("VERDICT", ".status.verdict", "The judge's last answer."),
+        AGE,
+        Column("MESSAGE", ".status.message", "What it is doing or waiting for.", priority=1),
+    ),
+    rules=(
+        Rule(
+            rule=f"{_NOT_ADOPTED} || self.spec.workloadRef.name == oldSelf.spec.workloadRef.name",
+            message="the workload is adopted and cannot be exchanged: delete this Rollout, which leaves the workload "
+            "running, and create one for the other workload",
+            field_path=".spec.workloadRef.name",
+        ),
+        Rule(
+            rule=f"{_NOT_ADOPTED} || {_HOST.format('self')} == {_HOST.format('oldSelf')}",
+            message="the Service's requests are being split and it cannot be exchanged: delete this Rollout, which "
+            "leaves the workload running, and create it again with the other Service",
+            field_path=".spec.service",
+        ),
+    ),
+    name_length=63,  # it is the value of a label on the Deployment
+    categories=("coalmine", "all"),
+)
+
+TRAFFIC_SPLIT: Final = Definition(
+    group=MESH_GROUP,
+    kind="TrafficSplit",
+    plural="trafficsplits",
+    short_names=("cts",),  # SMI has ts
+    versions=(MESH_VERSION,),
+    description="TrafficSplit gives each of several Services a share of the requests to a host, whatever routes lead to it.",
+    spec=TrafficSplitSpec,
+    status=TrafficSplitStatus,
+    columns=(
+        Column("SERVICE", ".spec.service", "The host whose requests are split."),
+        Column("WEIGHTS", ".spec.backends[*].weight", "Percent by backend, as configured."),
+        Column("PROXIES", ".status.proxies.affected", "Proxies that send requests to the host.", "integer"),
+        Column(
+            "ACKNOWLEDGED", ".status.proxies.acknowledged", "Of those, the ones that hold these weights.", "integer"
+        ),
+        AGE,
+    ),
+)
+
+VIRTUAL_SERVICE: Final = Definition(
+    group=ISTIO_GROUP,
+    kind="VirtualService",
+    plural="virtualservices",
+    short_names=("vs",),
+    versions=ISTIO_VERSIONS,
+    description="VirtualService (Istio's) says how requests to a host are matched and where they go. Fields that the "
+    "mesh does not implement are kept and reported.",
+    spec=VirtualServiceSpec,
+    status=None,
+    columns=(
+        Column("GATEWAYS", ".spec.gateways", "Where the rules apply."),
+        Column("HOSTS", ".spec.hosts", "The hosts that the rules are for."),
+        AGE,
+    ),
+)
+
+DESTINATION_RULE: Final = Definition(
+    group=ISTIO_GROUP,
+    kind="DestinationRule",
+    plural="destinationrules",
+    short_names=("dr",),
+    versions=ISTIO_VERSIONS,
+    description="DestinationRule (Istio's) names subsets of a host and says how its clusters are treated. Fields that "
+    "the mesh does not implement are kept and reported.",
+    spec=DestinationRuleSpec,
+    status=None,
+    columns=(Column("HOST", ".spec.host", "The host that the rule is for."), AGE),
+)
+
+DEFINITIONS: Final = (ROLLOUT, TRAFFIC_SPLIT, VIRTUAL_SERVICE, DESTINATION_RULE)
