@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coalmine.crds.cli import crds
 from coalmine.crds.files import documents, files
 
-__all__ = ["documents", "files"]
+__all__ = ["crds", "documents", "files"]

@@ -8,10 +8,21 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-__all__ = ["Duration", "Resource", "ResourceName", "ServiceName", "format_duration", "parse_duration"]
+__all__ = [
+    "DNS_LABEL",
+    "DNS_NAME",
+    "Duration",
+    "Resource",
+    "ResourceName",
+    "ServiceName",
+    "format_duration",
+    "parse_duration",
+]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+DNS_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DURATION_PATTERN = r"^(\d+(\.\d+)?(ms|s|m|h))+$"
 
 
@@ -63,10 +74,8 @@ Duration = Annotated[
 ]
 """Seconds in Python, a Go-style duration on the wire."""
 
-ResourceName = Annotated[
-    str, StringConstraints(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-]
+ResourceName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=DNS_NAME)]
 """The name of a Kubernetes object."""
 
-ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=DNS_LABEL)]
 """The name of a Kubernetes Service: a DNS label."""
