@@ -7,21 +7,19 @@ import fcntl
 import os
 import shutil
 import signal
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TextIO
 
-from coalmine.local import manifests, pki, podranges, processes
+from coalmine.local import pki, processes
 from coalmine.local.binaries.obtain import obtain
-from coalmine.local.components import GRACE_SECONDS, Programs, commands, service_address
-from coalmine.local.environment import component_environment, envoy_program, python_command
+from coalmine.local.bringup import BringUp, prepare
+from coalmine.local.components import GRACE_SECONDS
 from coalmine.local.errors import LocalError
 from coalmine.local.kube import Api, Kubectl
-from coalmine.local.kubeconfigs import write_kubeconfigs
-from coalmine.local.layout import APISERVER, CONTROLLER, ETCD, KCM, MESH, NODE, START_ORDER, Layout, default_state_dir
+from coalmine.local.layout import APISERVER, ETCD, KCM, NODE, START_ORDER, Layout, default_state_dir
 from coalmine.local.progress import Progress, SilentProgress
-from coalmine.local.readiness import Readiness, await_ready
-from coalmine.local.settings import LOOPBACK, Settings, choose_ports, load_settings, port_is_free, save_settings
+from coalmine.local.readiness import Readiness
+from coalmine.local.settings import LOOPBACK, Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -31,8 +29,6 @@ __all__ = ["BARE", "ComponentStatus", "LocalCluster"]
 
 BARE = (ETCD, APISERVER, KCM, NODE)
 """What ``--bare`` starts: a plain Kubernetes without the mesh and the controller."""
-_START_SECONDS = 120.0
-_API_USERS = (MESH, NODE, CONTROLLER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +138,7 @@ class LocalCluster:
         with self._locked():
             missing = [name for name in wanted if not self._living(name)]
             self._bring_up(missing, wanted)
-            return tuple(missing)
+        return tuple(missing)
 
     def start(self, component: str) -> None:
         """Start one component, unless it runs, and wait until it is ready."""
@@ -204,71 +200,9 @@ class LocalCluster:
         return ComponentStatus(name, "running", ready=ready, pid=record.pid, log=log)
 
     def _bring_up(self, missing: Collection[str], wanted: Collection[str]) -> None:
-        settings = self._prepare(missing)
-        binaries = obtain(self._progress)
-        programs = Programs(
-            binaries.etcd, binaries.apiserver, binaries.controller_manager, envoy_program(), python_command()
-        )
-        lines = commands(self.layout, settings, programs)
-        readiness = Readiness(settings.ports, self._api(settings))
-        kubectl = Kubectl(binaries.kubectl, self.kubeconfig, self.layout.kubectl_cache)
-
-        def launch(*names: str) -> None:
-            for name in names:
-                if name in missing:
-                    self._spawn(name, lines[name])
-
-        launch(ETCD, APISERVER)
-        if KCM in missing:
-            # It waits 10 s for a healthy apiserver and then gives up: not before something listens there.
-            self._await([APISERVER], readiness, check=readiness.listening)
-            launch(KCM)
-        self._await([name for name in (ETCD, APISERVER) if name in wanted], readiness)
-        launch(NODE)
-        if any(name in wanted for name in (APISERVER, MESH, CONTROLLER)):
-            self._apply_manifests(kubectl)
-        launch(MESH, CONTROLLER)
-        self._await([n for n in wanted if n not in (ETCD, APISERVER)], readiness)
-
-    def _prepare(self, missing: Collection[str]) -> Settings:
-        """Choose what is not chosen yet, and issue the certificates."""
-        settings = load_settings(self.layout)
         idle = not any(self._living(name) for name in START_ORDER)
-        if settings is None:
-            settings = Settings(self.name, self._claim(self._pod_cidr), choose_ports())
-        elif idle:
-            settings = replace(settings, pod_cidr=self._claim(self._pod_cidr or settings.pod_cidr))
-            if not all(port_is_free(port) for port in asdict(settings.ports).values()):
-                settings = replace(settings, ports=choose_ports())
-        save_settings(self.layout, settings)
-        if missing:
-            pki.ensure(self.layout.pki, service_address=service_address(), now=datetime.now(UTC))
-            server = f"https://{LOOPBACK}:{settings.ports.apiserver}"
-            write_kubeconfigs(self.layout, cluster=f"coalmine-{settings.name}", server=server)
-        return settings
-
-    def _claim(self, preferred: str | None) -> str:
-        return podranges.claim(self.layout, preferred=preferred)
-
-    def _spawn(self, name: str, command: tuple[str, ...]) -> None:
-        log, record = self.layout.log(name), self.layout.record(name)
-        processes.start(command, log=log, record=record, env=component_environment(os.environ))
-
-    def _await(self, names: Collection[str], readiness: Readiness) -> None:
-        with self._progress.task(f"waiting for {', '.join(names)}"):
-            await_ready(
-                names,
-                check=readiness.of,
-                process=self._living,
-                log=self.layout.log,
-                seconds=_START_SECONDS,
-                on_ready=lambda name: self._progress.line(f"{name} is ready"),
-            )
-
-    def _apply_manifests(self, kubectl: Kubectl) -> None:
-        resources = manifests.custom_resources()
-        kubectl.apply((*resources, *manifests.roles()))
-        kubectl.await_custom_resources(resources)
+        settings = prepare(self.layout, self.name, self._pod_cidr, idle=idle)
+        BringUp(self.layout, settings, self._progress).run(missing, wanted)
 
     def _api(self, settings: Settings) -> Api:
         return Api(f"https://{LOOPBACK}:{settings.ports.apiserver}", self.layout.pki)
@@ -282,8 +216,7 @@ class LocalCluster:
 
     def _living(self, name: str) -> processes.ProcessRecord | None:
         self._known(name)
-        record = processes.read_record(self.layout.record(name))
-        return record if record is not None and record.alive() else None
+        return processes.living(self.layout.record(name))
 
     def _known(self, name: str) -> None:
         if name not in START_ORDER:
@@ -291,11 +224,18 @@ class LocalCluster:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        self.layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self.layout.lock.open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                with self._progress.task(f"waiting for another command that changes cluster {self.name}"):
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        while True:
+            self.layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self.layout.lock.open("w") as lock:
+                self._lock(lock)
+                # `down --delete` takes the file away from under those who wait for it.
+                if self.layout.lock.exists() and self.layout.lock.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                    yield
+                    return
+
+    def _lock(self, lock: TextIO) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with self._progress.task(f"waiting for another command that changes cluster {self.name}"):
+                fcntl.flock(lock, fcntl.LOCK_EX)

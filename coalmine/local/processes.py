@@ -21,7 +21,7 @@ from coalmine.local.pki import write_private
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ProcessRecord", "adopt_self", "end", "read_record", "start", "tail"]
+__all__ = ["ProcessRecord", "adopt_self", "end", "living", "read_record", "start", "tail"]
 
 _KILL_SECONDS = 10.0
 _STATE_FIELD = 0
@@ -101,6 +101,12 @@ def read_record(path: Path) -> ProcessRecord | None:
         return ProcessRecord(int(data["pid"]), int(data["started"]), str(data["boot"]), tuple(data["command"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+
+
+def living(path: Path) -> ProcessRecord | None:
+    """Return the recorded process if it runs."""
+    record = read_record(path)
+    return record if record is not None and record.alive() else None
 
 
 def end(process: ProcessRecord, *, first: signal.Signals = signal.SIGTERM, grace: float) -> bool:

@@ -27,22 +27,33 @@ class Readiness:
 
     def __init__(self, ports: Ports, api: Api) -> None:
         self._api = api
+        self._ports = {
+            ETCD: ports.etcd,
+            APISERVER: ports.apiserver,
+            KCM: ports.controller_manager,
+            NODE: ports.node,
+            MESH: ports.mesh_http,
+            CONTROLLER: ports.controller_health,
+        }
         self._checks: dict[str, Callable[[], bool]] = {
-            ETCD: lambda: _listens(ports.etcd),
+            ETCD: lambda: True,
             APISERVER: lambda: api.get("/readyz") is not None,
             # Pods are refused until the controller-manager has made their service account.
-            KCM: lambda: (
-                _listens(ports.controller_manager)
-                and api.get("/api/v1/namespaces/default/serviceaccounts/default") is not None
-            ),
-            NODE: lambda: _listens(ports.node) and self._node_ready(),
+            KCM: lambda: api.get("/api/v1/namespaces/default/serviceaccounts/default") is not None,
+            NODE: self._node_ready,
             MESH: lambda: http_ok(f"http://{LOOPBACK}:{ports.mesh_http}/readyz"),
             CONTROLLER: lambda: http_ok(f"http://{LOOPBACK}:{ports.controller_health}/healthz"),
         }
 
     def of(self, component: str) -> bool:
         """Return whether the component serves right now."""
-        return self._checks[component]()
+        return self.listens(component) and self._checks[component]()
+
+    def listens(self, component: str) -> bool:
+        """Return whether anything takes connections at the component's port."""
+        with socket.socket() as probe:
+            probe.settimeout(1.0)
+            return probe.connect_ex((LOOPBACK, self._ports[component])) == 0
 
     def _node_ready(self) -> bool:
         node = self._api.get(f"/api/v1/nodes/{NODE_NAME}")
@@ -94,9 +105,3 @@ def _explain(component: str, what: str, log: Path) -> str:
         f"What to do: repair what it says and run `coalmine local up` again: it starts only what does not run. "
         f"`coalmine local down --delete` ends everything and forgets the cluster."
     )
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex((LOOPBACK, port)) == 0
