@@ -1,0 +1,145 @@
+"""From the running totals that a proxy reports to what is new in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mesh.api.telemetry import LATENCY_BOUNDS_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["BUCKETS", "Counts", "Host", "ProxyTotals", "Report", "Series"]
+
+BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
+
+
+class Host(NamedTuple):
+    """A Service that callers ask for."""
+
+    namespace: str
+    service: str
+
+
+class Series(NamedTuple):
+    """What is counted apart: a backend's pod, reached by asking for a host."""
+
+    host: Host
+    backend: str
+    pod: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Totals of one series, or a difference of two; the fields mean what they mean in ``mesh.api.telemetry.PodWindow``.
+
+    Attributes:
+        answered: Answered attempts by latency bucket; empty or ``BUCKETS`` numbers.
+        silent: Attempts without an answer by latency bucket, likewise.
+    """
+
+    requests: int = 0
+    request_errors: int = 0
+    attempts: int = 0
+    attempt_errors: int = 0
+    answered: tuple[int, ...] = ()
+    silent: tuple[int, ...] = ()
+
+    def since(self, before: Counts) -> Counts:
+        """Return what came after ``before``. A total that fell was started again at zero: all of it is new."""
+        return Counts(
+            _rise(before.requests, self.requests),
+            _rise(before.request_errors, self.request_errors),
+            _rise(before.attempts, self.attempts),
+            _rise(before.attempt_errors, self.attempt_errors),
+            _rises(before.answered, self.answered),
+            _rises(before.silent, self.silent),
+        )
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.requests + other.requests,
+            self.request_errors + other.request_errors,
+            self.attempts + other.attempts,
+            self.attempt_errors + other.attempt_errors,
+            add_buckets(self.answered, other.answered),
+            add_buckets(self.silent, other.silent),
+        )
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.requests
+            or self.request_errors
+            or self.attempts
+            or self.attempt_errors
+            or any(self.answered)
+            or any(self.silent)
+        )
+
+
+def add_buckets(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+    """Add two histograms, either of which may be empty."""
+    if not left or not right:
+        return left or right
+    return tuple(a + b for a, b in zip(left, right, strict=True))
+
+
+def _rise(before: int, now: int) -> int:
+    return now - before if now >= before else now
+
+
+def _rises(before: tuple[int, ...], now: tuple[int, ...]) -> tuple[int, ...]:
+    if not before or now == before:
+        return now if not before else ()
+    if not now or any(a > b for a, b in zip(before, now, strict=True)):
+        return now
+    return tuple(b - a for a, b in zip(before, now, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One flush of one proxy: all its totals.
+
+    Attributes:
+        proxy: ``namespace/pod``.
+        time: When the proxy took them, Unix seconds by its clock.
+        uptime: Whole seconds since the proxy started.
+        totals: Since its start, by series.
+    """
+
+    proxy: str
+    time: float
+    uptime: int
+    totals: Mapping[Series, Counts]
+
+
+_REORDERED: Final = 60.0
+"""Seconds. A report older than the newest by less was overtaken by it; by more, the proxy's clock was set back."""
+
+
+@dataclass(slots=True)
+class ProxyTotals:
+    """The newest totals of one proxy."""
+
+    time: float = 0.0
+    uptime: int = 0
+    totals: Mapping[Series, Counts] = field(default_factory=dict)
+
+    def baseline(self, report: Report) -> None:
+        """Take the report as the start: what it holds was counted before."""
+        self.time, self.uptime, self.totals = report.time, report.uptime, report.totals
+
+    def advance(self, report: Report) -> dict[Series, Counts]:
+        """Take the report and return what is new in it, without series in which nothing is.
+
+        A report that was overtaken by a newer one holds nothing new. One from a younger Envoy is all new. A series
+        that is missing was dropped by Envoy and will start again at zero.
+        """
+        if self.time - _REORDERED < report.time <= self.time:
+            return {}
+        before = {} if report.uptime < self.uptime else self.totals
+        self.baseline(report)
+        fresh = Counts()
+        deltas = {series: counts.since(before.get(series, fresh)) for series, counts in report.totals.items()}
+        return {series: delta for series, delta in deltas.items() if delta}
