@@ -9,7 +9,6 @@ from coalmine.crds.schema import Schema, structural
 from mesh.api.destinationrule import DestinationRuleSpec
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
 from mesh.api.names import MESH_GROUP, MESH_VERSION
-from mesh.api.schema import Rule
 from mesh.api.trafficsplit import TrafficSplitSpec, TrafficSplitStatus
 from mesh.api.virtualservice import VirtualServiceSpec
 from rollouts.api.names import GROUP, PLURAL, VERSION
@@ -55,7 +54,6 @@ class Definition:
             defaults, and the policy that refuses unknown fields covers it.
         status: Model of the status; None for one that others define.
         columns: Columns of ``kubectl get``.
-        rules: CEL validations of the resource as a whole.
         name_length: Characters that a resource's name may have.
         categories: Groups of resources that ``kubectl get`` knows.
     """
@@ -69,7 +67,6 @@ class Definition:
     spec: type[BaseModel]
     status: type[BaseModel] | None
     columns: tuple[Column, ...]
-    rules: tuple[Rule, ...] = ()
     name_length: int = 253
     categories: tuple[str, ...] = ("coalmine",)
 
@@ -103,8 +100,6 @@ class Definition:
                 "status": status,
             },
         }
-        if self.rules:
-            found["x-kubernetes-validations"] = [rule.dump() for rule in self.rules]
         return found
 
     def dump(self) -> dict[str, Any]:
@@ -137,9 +132,6 @@ class Definition:
         }
 
 
-_NOT_ADOPTED: Final = "!has(oldSelf.status) || !has(oldSelf.status.stable)"
-_HOST: Final = "(has({0}.spec.service) ? {0}.spec.service : {0}.spec.workloadRef.name)"
-
 ROLLOUT: Final = Definition(
     group=GROUP,
     kind="Rollout",
@@ -158,20 +150,6 @@ ROLLOUT: Final = Definition(
         Column("VERDICT", ".status.verdict", "The judge's last answer."),
         AGE,
         Column("MESSAGE", ".status.message", "What it is doing or waiting for.", priority=1),
-    ),
-    rules=(
-        Rule(
-            rule=f"{_NOT_ADOPTED} || self.spec.workloadRef.name == oldSelf.spec.workloadRef.name",
-            message="the workload is adopted and cannot be exchanged: delete this Rollout, which leaves the workload "
-            "running, and create one for the other workload",
-            field_path=".spec.workloadRef.name",
-        ),
-        Rule(
-            rule=f"{_NOT_ADOPTED} || {_HOST.format('self')} == {_HOST.format('oldSelf')}",
-            message="the Service's requests are being split and it cannot be exchanged: delete this Rollout, which "
-            "leaves the workload running, and create it again with the other Service",
-            field_path=".spec.service",
-        ),
     ),
     name_length=63,  # it is the value of a label on the Deployment
     categories=("coalmine", "all"),

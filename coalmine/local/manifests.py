@@ -17,8 +17,8 @@ def custom_resources() -> tuple[Path, ...]:
 
 
 def roles() -> tuple[Path, ...]:
-    """Return the files that give the controller and the mesh their rights."""
-    return _files("deploy", "*/rbac.yaml")
+    """Return the files that give the controller and the mesh their rights, and that refuse unknown fields."""
+    return _files("deploy", "*/rbac.yaml") + _files("deploy", "*/unknown-fields.yaml")
 
 
 def _files(folder: str, pattern: str) -> tuple[Path, ...]:

@@ -14,7 +14,6 @@ from mesh.api.trafficsplit import Condition, OutlierDetection
 
 __all__ = [
     "DEFAULT_STEPS",
-    "LONGEST_SERVICE",
     "Analysis",
     "Approval",
     "ErrorAnalysis",
@@ -35,10 +34,6 @@ __all__ = [
 ]
 
 
-LONGEST_SERVICE = 56
-"""Characters of a Service's name that leave room for ``-canary`` in a DNS label."""
-
-
 class WorkloadRef(Resource):
     """The workload whose releases are watched. It stays a plain Deployment in git."""
 
@@ -46,7 +41,7 @@ class WorkloadRef(Resource):
     kind: Annotated[Literal["Deployment"], Field(description="Kind of the workload.")] = "Deployment"
     name: Annotated[
         ResourceName,
-        Field(max_length=246, description="Its name, in this namespace. Fixed once the workload is adopted."),
+        Field(description="Its name, in this namespace."),
     ]
 
 
@@ -185,15 +180,17 @@ class Analysis(Resource):
 DEFAULT_STEPS = tuple(Step(set_weight=weight) for weight in (10, 50, 100))
 
 
+_NO_SERVICE_NAME = "a Service cannot have the workload's name (a DNS label of at most 63 characters): set spec.service to the one that clients call"
+
+
 class RolloutSpec(Resource):
     """What people write."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             Rule(
-                rule=f"has(self.service) || self.workloadRef.name.matches('^[-a-z0-9]{{1,{LONGEST_SERVICE}}}$')",
-                message="the workload's name cannot be a Service's name with -canary after it "
-                f"(a DNS label of at most {LONGEST_SERVICE} characters): set spec.service",
+                rule="has(self.service) || self.workloadRef.name.matches('^[-a-z0-9]{1,63}$')",
+                message=_NO_SERVICE_NAME,
                 field_path=".workloadRef.name",
             )
         )
@@ -203,7 +200,6 @@ class RolloutSpec(Resource):
     service: Annotated[
         ServiceName | None,
         Field(
-            max_length=LONGEST_SERVICE,
             description="The Service whose requests are split; the workload's name by default.",
         ),
     ] = None
@@ -235,12 +231,9 @@ class RolloutSpec(Resource):
     ] = False
 
     @model_validator(mode="after")
-    def _host_leaves_room(self) -> RolloutSpec:
-        if self.service is None and not re.fullmatch(rf"[-a-z0-9]{{1,{LONGEST_SERVICE}}}", self.workload_ref.name):
-            msg = (
-                "the workload's name cannot be a Service's name with -canary after it "
-                f"(a DNS label of at most {LONGEST_SERVICE} characters): set spec.service"
-            )
+    def _host_can_be_a_service(self) -> RolloutSpec:
+        if self.service is None and not re.fullmatch("[-a-z0-9]{1,63}", self.workload_ref.name):
+            msg = f"spec.workloadRef.name: {_NO_SERVICE_NAME}"
             raise ValueError(msg)
         return self
 

@@ -60,7 +60,7 @@ def test_a_rollout_without_a_spec_says_what_to_write():
         ),
         (
             {"workloadRef": {}},
-            "spec.workloadRef.name is missing: write it (Its name, in this namespace. Fixed once the workload is adopted)",
+            "spec.workloadRef.name is missing: write it (Its name, in this namespace)",
         ),
         (
             {"workloadRef": {"name": "a", "kind": "StatefulSet"}},
@@ -85,7 +85,7 @@ def test_a_rollout_without_a_spec_says_what_to_write():
         ({"paused": "perhaps"}, "spec.paused is 'perhaps': it should be a valid boolean, unable to interpret input"),
         (
             {"workloadRef": {"name": "a.b"}},
-            "spec: the workload's name cannot be a Service's name with -canary after it (a DNS label of at most 56 characters): set spec.service",
+            "spec.workloadRef.name: a Service cannot have the workload's name (a DNS label of at most 63 characters): set spec.service to the one that clients call",
         ),
     ],
 )
