@@ -118,6 +118,11 @@ class Journal:
         return tuple(news)
 
     @property
+    def weight_since(self) -> float:
+        """Since when the acknowledged share is in force, Unix seconds; 0 if it always was."""
+        return next((m.time for m in reversed(self.moments) if isinstance(m, Acknowledged)), 0.0)
+
+    @property
     def weight_set(self) -> int:
         """The canary's share that the controller asked for, in percent."""
         return self._weight_set
