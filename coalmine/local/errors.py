@@ -1,14 +1,15 @@
 """What can go wrong with the local cluster.
 
 LocalError
-├── BinaryUnavailableError   no source has a program that is needed
+├── BinaryUnavailableError   a source does not have a program, or none has
+│   └── SourceUnusableError  a source cannot serve anything
 ├── StartFailedError         a component ended or did not become ready
 └── KubectlError             a kubectl call failed
 """
 
 from __future__ import annotations
 
-__all__ = ["BinaryUnavailableError", "KubectlError", "LocalError", "StartFailedError"]
+__all__ = ["BinaryUnavailableError", "KubectlError", "LocalError", "SourceUnusableError", "StartFailedError"]
 
 
 class LocalError(Exception):
@@ -16,7 +17,11 @@ class LocalError(Exception):
 
 
 class BinaryUnavailableError(LocalError):
-    """No source has a program that is needed."""
+    """A source does not have a program that is needed, or none has."""
+
+
+class SourceUnusableError(BinaryUnavailableError):
+    """A source cannot serve anything, so that it is no use to ask it for another program."""
 
 
 class StartFailedError(LocalError):

@@ -7,13 +7,17 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from coalmine.local.binaries.versions import label
-from coalmine.local.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from coalmine.local.progress import Progress
 
 __all__ = ["cache_dir", "install", "locked"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from coalmine.local.binaries import build, download
 from coalmine.local.binaries.cache import cache_dir, locked
 from coalmine.local.binaries.versions import CONTROL_PLANE, KUBECTL
-from coalmine.local.errors import BinaryUnavailableError
+from coalmine.local.errors import BinaryUnavailableError, SourceUnusableError
 from coalmine.local.progress import Progress
 
 __all__ = ["Binaries", "obtain"]
@@ -87,16 +87,16 @@ def _fetch(missing: Sequence[str], folder: Path, progress: Progress, env: Mappin
     sources: tuple[tuple[str, Fetch], ...] = (("download", download.fetch), ("Go build", build.fetch))
     reasons: list[str] = []
     for title, fetch in sources:
-        still: list[str] = []
+        still = list(missing)
         for name in missing:
             try:
                 fetch(name, folder, progress, env)
+                still.remove(name)
             except BinaryUnavailableError as error:
                 reasons.append(f"{title}: {error}")
                 progress.line(reasons[-1])
-                # What keeps a source from serving one program (no network, no Go) most likely keeps it from the rest.
-                still = list(missing[missing.index(name) :])
-                break
+                if isinstance(error, SourceUnusableError):
+                    break
         missing = still
     if missing:
         raise BinaryUnavailableError(
