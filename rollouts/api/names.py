@@ -14,6 +14,8 @@ ROLLOUT_LABEL: Final = "coalmine.dev/rollout"
 ROLE_LABEL: Final = "coalmine.dev/role"
 """``canary`` on the canary's objects and pods."""
 CANARY_SUFFIX: Final = "-canary"
+REVISION_ANNOTATION: Final = "coalmine.dev/revision"
+"""On the canary's Deployment: the revision (hash of the pod template) that it was made from."""
 
 ABORT_ANNOTATION: Final = "coalmine.dev/abort"
 """On a Rollout. Any new value takes the present release back, once (``kubectl annotate --overwrite rollout/x coalmine.dev/abort="$(date)"``)."""

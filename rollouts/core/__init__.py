@@ -1,1 +1,1 @@
-"""Decisions: the state machine and everything it needs, as pure functions. No I/O."""
+"""The controller's decisions as pure functions: ``decide(observed, now) -> Plan``. No I/O, no clock."""

@@ -1,0 +1,133 @@
+"""What a decision asks to be done. Every action is idempotent; doing it twice, or after a crash, changes nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mesh.api.trafficsplit import OutlierDetection
+    from rollouts.api.rollout import RolloutStatus
+    from rollouts.core.notes import Announcement
+
+__all__ = [
+    "Action", "AddFinalizer", "Adopt", "Apply", "ClearFailed", "Delete", "MarkFailed", "Plan", "Release", "RemoveFinalizer", "SetTraffic",
+    "StopTraffic", "Unpause",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AddFinalizer:
+    """Make sure that deletion waits for us."""
+
+
+@dataclass(frozen=True)
+class RemoveFinalizer:
+    """Everything is restored: let the Rollout go."""
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """Label the Deployment, so that admission holds its changes."""
+
+    deployment: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """Take the label off a Deployment."""
+
+    deployment: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Server-side apply one of our own objects."""
+
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete one of our own objects. With a ``uid`` only that very one."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str = ""
+
+
+@dataclass(frozen=True)
+class SetTraffic:
+    """Split the host's requests."""
+
+    host: str
+    weights: Mapping[str, int]
+    outlier_detection: OutlierDetection
+
+
+@dataclass(frozen=True)
+class StopTraffic:
+    """Remove the split."""
+
+
+@dataclass(frozen=True)
+class Unpause:
+    """Let the Deployment roll out what it asks for. Refused by the API server if it changed since it was seen."""
+
+    deployment: str
+    resource_version: str
+
+
+@dataclass(frozen=True)
+class MarkFailed:
+    """Make ``kubectl rollout status`` of the Deployment fail."""
+
+    deployment: str
+    resource_version: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ClearFailed:
+    """Take that mark off again, for a new release."""
+
+    deployment: str
+    resource_version: str
+    message: str
+
+
+Action = (
+    AddFinalizer
+    | RemoveFinalizer
+    | Adopt
+    | Release
+    | Apply
+    | Delete
+    | SetTraffic
+    | StopTraffic
+    | Unpause
+    | MarkFailed
+    | ClearFailed
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A decision.
+
+    Attributes:
+        status: The Rollout's status to be written, before anything else is done.
+        actions: In this order.
+        wake_at: Unix seconds at which to decide again though nothing changed; None to wait for a change.
+        events: Kubernetes Events to be posted; their names make posting them again harmless.
+    """
+
+    status: RolloutStatus
+    actions: tuple[Action, ...]
+    wake_at: float | None
+    events: tuple[Announcement, ...]

@@ -1,0 +1,231 @@
+"""What the checks of one decision share: the observation, the notes so far, the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from rollouts.core.canary import capacity
+from rollouts.core.machine import Event, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from analysis.model.verdict import Decision
+    from mesh.api.trafficsplit import OutlierDetection
+    from rollouts.api.rollout import RolloutSpec, RolloutStatus, Step
+    from rollouts.core.naming import Names
+    from rollouts.core.notes import Notes
+    from rollouts.core.observed import Observed, Workload
+    from rollouts.core.problems import Problem
+
+__all__ = ["ACK_PATIENCE", "DRAIN_SECONDS", "FULL", "Context", "Signal"]
+
+FULL: Final = 100
+DRAIN_SECONDS: Final = 5.0
+"""How long pods stay after the last proxy has acknowledged that they get no more requests: answers under way end in it."""
+ACK_PATIENCE: Final = 60.0
+"""How long a rollback or a deletion waits for a proxy that does not acknowledge."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """An event for the state machine, with the reason in words."""
+
+    event: Event
+    why: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """One decision in the making. Frozen: each transition makes a new one."""
+
+    o: Observed
+    now: float
+    names: Names
+    spec: RolloutSpec
+    status: RolloutStatus
+    notes: Notes
+    problem: Problem | None = None
+    handled: Mapping[str, str] = field(default_factory=dict)
+
+    def noted(self, **changes: Any) -> Context:
+        """Return the context with changed notes."""
+        return replace(self, notes=self.notes.model_copy(update=changes))
+
+    def stated(self, **changes: Any) -> Context:
+        """Return the context with a changed status."""
+        return replace(self, status=self.status.model_copy(update=changes))
+
+    # --- the Deployment -------------------------------------------------------------------------------------------
+
+    @property
+    def deployment(self) -> Workload:
+        """The stable Deployment. Only where the checks have found that there is one."""
+        if self.o.deployment is None:
+            raise LookupError(f"Deployment {self.names.workload} is not there")
+        return self.o.deployment
+
+    @property
+    def revision(self) -> str:
+        """The revision that the Deployment asks for; empty without a Deployment."""
+        return self.o.deployment.revision if self.o.deployment else ""
+
+    @property
+    def stable(self) -> str:
+        """The stable revision; empty before adoption."""
+        return self.status.stable.revision if self.status.stable else ""
+
+    @property
+    def reverted(self) -> bool:
+        """Whether the Deployment asks for the stable revision."""
+        return self.revision == self.stable
+
+    @property
+    def paused(self) -> bool:
+        """Whether the Deployment is held."""
+        return self.o.deployment is not None and self.o.deployment.paused
+
+    @property
+    def stable_can_take(self) -> bool:
+        """Whether enough stable pods are ready to answer everything: the three quarters that a rolling update keeps."""
+        d = self.o.deployment
+        return d is None or d.ready * 4 >= d.replicas * 3
+
+    @property
+    def must_unpause(self) -> bool:
+        """Whether a Rollout that goes away leaves a hold behind that nobody would lift.
+
+        A revision that was taken back stays held: deleting the Rollout must not ship it.
+        """
+        return self.paused and self.revision != self.status.failed_revision
+
+    # --- the canary -----------------------------------------------------------------------------------------------
+
+    @property
+    def canary_is_target(self) -> bool:
+        """Whether the canary's Deployment runs the release's revision."""
+        c = self.o.canary
+        return c is not None and not c.deleting and c.revision == self.notes.target
+
+    def needed(self, weight: int) -> int:
+        """Return the canary pods needed for ``weight`` percent of the requests."""
+        return capacity(weight, self.deployment.replicas)
+
+    def canary_can_take(self, weight: int) -> bool:
+        """Return whether the canary has ready capacity for ``weight`` percent."""
+        c = self.o.canary
+        return (
+            c is not None
+            and self.canary_is_target
+            and self.o.canary_service is not None
+            and c.observed
+            and c.replicas >= self.needed(weight)
+            and c.ready >= self.needed(weight)
+        )
+
+    @property
+    def canary_lost(self) -> bool:
+        """Whether requests go to a canary that has no ready pod."""
+        return self.notes.weight > 0 and (
+            self.o.canary is None or self.o.canary.ready == 0 or not self.canary_is_target
+        )
+
+    @property
+    def canary_gone(self) -> bool:
+        """Whether nothing of a canary is left."""
+        return self.o.canary is None and self.o.canary_service is None
+
+    # --- traffic --------------------------------------------------------------------------------------------------
+
+    @property
+    def outlier_detection(self) -> OutlierDetection:
+        """The settings that belong into the split."""
+        return self.spec.outlier_detection
+
+    def weights(self, *, with_canary: bool) -> dict[str, int]:
+        """Return the split that is asked for now."""
+        if not with_canary:
+            return {self.names.host: FULL}
+        return {self.names.host: FULL - self.notes.weight, self.names.canary_service: self.notes.weight}
+
+    @property
+    def written(self) -> bool:
+        """Whether the split's stored weight is the one that is asked for."""
+        t = self.o.traffic
+        return (
+            t is not None
+            and t.host == self.names.host
+            and t.weights.get(self.names.canary_service, 0) == self.notes.weight
+        )
+
+    @property
+    def in_force(self) -> bool:
+        """Whether every affected proxy holds the weight that is asked for."""
+        return self.written and self.o.traffic is not None and self.o.traffic.acknowledged
+
+    @property
+    def quiet_for(self) -> float:
+        """Seconds since every proxy was seen to send the canary nothing."""
+        return 0.0 if self.notes.quiet_since is None else self.now - self.notes.quiet_since
+
+    @property
+    def drained(self) -> bool:
+        """Whether the canary's last answers have had their time."""
+        return self.notes.quiet_since is not None and self.quiet_for >= DRAIN_SECONDS
+
+    # --- steps ----------------------------------------------------------------------------------------------------
+
+    @property
+    def index(self) -> int:
+        """The present step, from 0; -1 before the first."""
+        return -1 if self.status.step_index is None else self.status.step_index
+
+    @property
+    def step(self) -> Step | None:
+        """The present step; None before the first, and where the steps were shortened under a running release."""
+        return self.spec.steps[self.index] if 0 <= self.index < len(self.spec.steps) else None
+
+    @property
+    def step_weight(self) -> int:
+        """The weight that the present step asks for; the one in force where it asks for none."""
+        return self.notes.weight if self.step is None or self.step.set_weight is None else self.step.set_weight
+
+    @property
+    def weight_to_come(self) -> int:
+        """The weight for which the canary must have capacity before anything else happens."""
+        match self.notes.state:
+            case State.STARTING:
+                return self.spec.steps[0].set_weight or 0
+            case State.FILLING | State.SWITCHING:
+                return FULL
+            case State.ROLLING:
+                return self.notes.weight
+            case _:
+                return max(self.step_weight, self.notes.weight)
+
+    @property
+    def in_step(self) -> float:
+        """Seconds since the present weight step was in force at every proxy."""
+        return self.now - (self.notes.step_starts[-1] if self.notes.step_starts else self.notes.since)
+
+    @property
+    def in_state(self) -> float:
+        """Seconds in the present state."""
+        return self.now - self.notes.since
+
+    @property
+    def decision(self) -> Decision | None:
+        """The judge's answer; None when nothing is judged."""
+        verdict = self.o.measured.verdict
+        return verdict.decision if verdict and self.spec.analysis.enabled else None
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether stable gets requests to compare with."""
+        return self.notes.weight < FULL
+
+    def asked(self, annotation: str) -> bool:
+        """Return whether a command annotation has a value that was not acted on yet."""
+        value = self.o.subject.annotations.get(annotation)
+        return value is not None and self.handled.get(annotation) != value

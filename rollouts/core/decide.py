@@ -1,0 +1,149 @@
+"""The decision: what was observed in, what to do out. Pure, and the same after a restart: all memory is in the status."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from mesh.api.trafficsplit import Condition, OutlierDetection
+from rollouts.api.names import (
+    ABORT_ANNOTATION,
+    APPROVE_ANNOTATION,
+    FINALIZER,
+    PROMOTE_ANNOTATION,
+    RESUME_ANNOTATION,
+    RETRY_ANNOTATION,
+)
+from rollouts.api.rollout import Phase, RolloutSpec, WorkloadRef
+from rollouts.core.actions import Plan, RemoveFinalizer
+from rollouts.core.checks import first_signal
+from rollouts.core.context import Context
+from rollouts.core.desired import missing_actions, wants_canary
+from rollouts.core.effects import announce, settle, transition
+from rollouts.core.machine import State
+from rollouts.core.naming import Names, names_of
+from rollouts.core.notes import Notes
+from rollouts.core.observed import Observed, stamp
+from rollouts.core.problems import first_problem
+from rollouts.core.report import report
+
+__all__ = ["COMMANDS", "decide"]
+
+COMMANDS: Final = (ABORT_ANNOTATION, APPROVE_ANNOTATION, PROMOTE_ANNOTATION, RESUME_ANNOTATION, RETRY_ANNOTATION)
+LOOK_SECONDS: Final = 1.0
+STALLED_SECONDS: Final = 30.0
+_MOST_TRANSITIONS: Final = 8
+
+
+def decide(observed: Observed, now: float) -> Plan:
+    """Return what the Rollout's status becomes and what is to be done.
+
+    Args:
+        observed: The cluster as it was seen.
+        now: Unix seconds.
+
+    Raises:
+        IllegalEventError: A check sent an event that the state machine's table does not know: a defect.
+    """
+    subject = observed.subject
+    notes = Notes.read(subject.status.internal)
+    names = names_of(subject.spec, notes)
+    if names is None:
+        return _unreadable(observed, now)
+    c = Context(
+        o=observed,
+        now=now,
+        names=names,
+        spec=subject.spec or _fallback(observed, names),
+        status=subject.status,
+        notes=notes,
+        problem=first_problem(observed, names),
+        handled=_handled_before(observed, notes),
+    )
+    c = _ignore_the_rest(_run(c))
+    return Plan(status=report(c), actions=missing_actions(c), wake_at=_wake_at(c), events=c.notes.announcements)
+
+
+def _run(c: Context) -> Context:
+    """Follow the machine as far as the observation carries."""
+    c = settle(c)
+    for _ in range(_MOST_TRANSITIONS):
+        signal = first_signal(c)
+        if signal is None:
+            break
+        c = settle(transition(c, signal))
+        if c.notes.state is State.JUDGING:
+            break  # the judge has not looked at this step yet
+    return c
+
+
+def _handled_before(o: Observed, notes: Notes) -> dict[str, str]:
+    """Return the commands that were acted on. Those that came with a new Rollout are old: they are nobody's wish now."""
+    if notes.state is State.INITIALIZING and not notes.workload:
+        return {a: o.subject.annotations[a] for a in COMMANDS if a in o.subject.annotations}
+    return dict(o.subject.status.handled)
+
+
+def _ignore_the_rest(c: Context) -> Context:
+    """Say of each command that nothing waited for, once, that it does nothing."""
+    if c.problem is not None:
+        return c
+    for annotation in COMMANDS:
+        if c.asked(annotation):
+            value = c.o.subject.annotations[annotation]
+            c = replace(c, handled={**c.handled, annotation: value})
+            c = announce(
+                c,
+                "Warning",
+                "CommandIgnored",
+                f"annotation {annotation} does nothing in phase {c.notes.state}: nothing waits for it",
+            )
+    return c
+
+
+def _wake_at(c: Context) -> float | None:
+    state = c.notes.state
+    if c.problem is not None:
+        return c.now + STALLED_SECONDS if state in {State.INITIALIZING, State.HEALTHY} else c.now + LOOK_SECONDS
+    if state in {State.HEALTHY, State.GONE}:
+        return c.now + LOOK_SECONDS if not c.canary_gone else None
+    if state is State.ROLLED_BACK:
+        return c.now + LOOK_SECONDS if wants_canary(c) or not c.canary_gone else None
+    return c.now + LOOK_SECONDS
+
+
+def _fallback(o: Observed, names: Names) -> RolloutSpec:
+    """Stand in for a spec that cannot be read: what was adopted, with nothing to be judged and nothing to go on to."""
+    outlier_detection = o.traffic.outlier_detection if o.traffic else OutlierDetection()
+    return RolloutSpec(
+        workload_ref=WorkloadRef(name=names.workload),
+        service=names.host,
+        outlier_detection=outlier_detection,
+        paused=True,
+    )
+
+
+def _unreadable(o: Observed, now: float) -> Plan:
+    """Answer a Rollout whose spec cannot be read and that adopted nothing."""
+    time = stamp(now)
+    generation = o.subject.generation
+    before = {x.type: x for x in o.subject.status.conditions}
+
+    def say(kind: str, *, holds: bool) -> Condition:
+        status = "True" if holds else "False"
+        old = before.get(kind)
+        since = old.last_transition_time if old and old.status == status else time
+        return Condition(
+            type=kind, status=status, reason="InvalidSpec", message=o.subject.spec_error, observed_generation=generation, last_transition_time=since
+        )  # fmt: skip
+
+    status = o.subject.status.model_copy(
+        update={
+            "observed_generation": generation,
+            "phase": Phase.STALLED,
+            "message": o.subject.spec_error,
+            "conditions": (say("Ready", holds=False), say("Reconciling", holds=False), say("Stalled", holds=True)),
+        }
+    )
+    actions = (RemoveFinalizer(),) if o.subject.deleting and FINALIZER in o.subject.finalizers else ()
+    return Plan(status=status, actions=actions, wake_at=None, events=())

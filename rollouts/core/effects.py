@@ -1,0 +1,256 @@
+"""What each event changes in the controller's memory. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal
+
+from analysis.model.verdict import Decision
+from rollouts.api.names import (
+    ABORT_ANNOTATION,
+    APPROVE_ANNOTATION,
+    PROMOTE_ANNOTATION,
+    RESUME_ANNOTATION,
+    RETRY_ANNOTATION,
+)
+from rollouts.api.rollout import HistoryEntry, Version, WeightStatus
+from rollouts.core.context import ACK_PATIENCE, FULL, Context, Signal
+from rollouts.core.machine import Event, State, advance
+from rollouts.core.notes import Announcement
+from rollouts.core.observed import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["announce", "settle", "transition"]
+
+_HISTORY: Final = 10
+_ANNOUNCEMENTS: Final = 8
+_NOTE_LENGTH: Final = 1000
+"""events.k8s.io takes at most 1,024 bytes."""
+
+_WARNINGS: Final = frozenset(
+    {
+        Event.ROLL_BACK,
+        Event.ABORT,
+        Event.MARKED,
+        Event.REFUSED,
+        Event.UNHELD,
+        Event.UNDECIDED,
+        Event.OVERRIDE,
+        Event.PROMOTE,
+    }
+)
+
+_COMMANDS: Final[Mapping[Event, str]] = MappingProxyType(
+    {Event.ABORT: ABORT_ANNOTATION, Event.PROMOTE: PROMOTE_ANNOTATION, Event.RETRY: RETRY_ANNOTATION}
+)
+
+
+def announce(c: Context, kind: Literal["Normal", "Warning"], reason: str, note: str) -> Context:
+    """Return the context with one more Kubernetes Event to be posted."""
+    number = c.notes.number + 1
+    entry = Announcement(number=number, at=c.now, type=kind, reason=reason, note=note[:_NOTE_LENGTH])
+    return c.noted(number=number, announcements=(*c.notes.announcements, entry)[-_ANNOUNCEMENTS:])
+
+
+def transition(c: Context, signal: Signal) -> Context:
+    """Return the context after a signal: the machine's next state, the memory changed, the event announced.
+
+    Raises:
+        IllegalEventError: The state machine's table does not know the event in the present state.
+    """
+    before = c.notes.state
+    after = advance(before, signal.event)
+    c = _handle(c, before, signal.event)
+    c = announce(c, "Warning" if signal.event in _WARNINGS else "Normal", signal.event.value, signal.why)
+    effect = _EFFECTS.get(signal.event)
+    if effect is not None:
+        c = effect(c, signal)
+    return c.noted(state=after, since=c.now)
+
+
+def settle(c: Context) -> Context:
+    """Return the context with what time and the proxies have changed, apart from any event."""
+    state = c.notes.state
+    stable_takes_over = (state is State.RESTORING and c.stable_can_take) or (
+        state is State.ROLLING and c.canary_lost and c.stable_can_take
+    )
+    if stable_takes_over and c.notes.weight:
+        c = c.noted(weight=0)
+    if c.notes.weight:
+        return c.noted(quiet_since=None)
+    waited = state is State.RESTORING and c.in_state >= ACK_PATIENCE
+    if c.notes.quiet_since is None and (c.o.traffic is None or c.in_force or waited):
+        c = c.noted(quiet_since=c.now)
+    return c
+
+
+def _handle(c: Context, before: State, event: Event) -> Context:
+    """Remember that a command annotation was acted on."""
+    annotation = _COMMANDS.get(event)
+    if before is State.PAUSED and annotation is None:
+        annotation = RESUME_ANNOTATION
+    elif before is State.AWAITING_APPROVAL and annotation is None:
+        annotation = APPROVE_ANNOTATION
+    value = c.o.subject.annotations.get(annotation) if annotation else None
+    if (
+        annotation is None
+        or value is None
+        or event in {Event.DELETE, Event.ROLL_BACK, Event.SUPERSEDE, Event.REVERT, Event.OVERRIDE}
+    ):
+        return c
+    return replace(c, handled={**c.handled, annotation: value})
+
+
+def _close(c: Context, fallback: str, why: str) -> Context:
+    """Write the release's end into the history, once."""
+    if not c.notes.open:
+        return c
+    entry = HistoryEntry(
+        revision=c.notes.target,
+        images=c.notes.target_images,
+        outcome=c.notes.outcome or fallback,
+        reason=c.notes.reason or why,
+        started_at=stamp(c.notes.began),
+        ended_at=stamp(c.now),
+    )
+    return c.stated(history=(*c.status.history, entry)[-_HISTORY:]).noted(open=False)
+
+
+def _adopted(c: Context, _signal: Signal) -> Context:
+    revision = next(iter(c.o.running), c.revision) if c.deployment.replicas else c.revision
+    images = c.deployment.images if revision == c.revision else c.o.images.get(revision, ())
+    c = c.stated(stable=Version(revision=revision, images=images), canary=None)
+    return c.noted(workload=c.names.workload, host=c.names.host)
+
+
+def _begun(c: Context, _signal: Signal) -> Context:
+    c = c.stated(
+        canary=Version(revision=c.revision, images=c.deployment.images),
+        started_at=stamp(c.now),
+        step_index=None,
+        step="",
+        step_started_at=None,
+        weight=WeightStatus(),
+        verdict="",
+        summary="",
+        evidence=(),
+        need="",
+    )
+    return c.noted(
+        workload=c.names.workload,
+        host=c.names.host,
+        open=True,
+        target=c.revision,
+        target_images=c.deployment.images,
+        began=c.now,
+        weight=0,
+        step_starts=(),
+        forced=False,
+        proven=False,
+        outcome="",
+        reason="",
+    )
+
+
+def _refused(c: Context, signal: Signal) -> Context:
+    return _begun(c, signal).noted(open=False, outcome="RolledBack", reason=signal.why)
+
+
+def _nothing_to_judge(c: Context, signal: Signal) -> Context:
+    return _begun(c, signal).noted(outcome="Promoted", reason=signal.why)
+
+
+def _next_step(c: Context, signal: Signal) -> Context:
+    index = c.index + 1
+    judged = c.notes.state in {State.JUDGING, State.INCONCLUSIVE} and c.decision is Decision.PROMOTE
+    started = None if signal.event is Event.NEXT_WEIGHT else stamp(c.now)
+    c = c.stated(step_index=index, step=f"{index + 1}/{len(c.spec.steps)}", step_started_at=started)
+    return c.noted(proven=c.notes.proven or judged)
+
+
+def _finished(c: Context, signal: Signal) -> Context:
+    return c.noted(outcome="Promoted", reason=signal.why)
+
+
+def _forced(c: Context, signal: Signal) -> Context:
+    return c.noted(outcome="Promoted", reason=signal.why, forced=True)
+
+
+def _scaled(c: Context, _signal: Signal) -> Context:
+    return c.noted(weight=FULL if c.notes.state is State.FILLING else c.step_weight, quiet_since=None)
+
+
+def _acknowledged(c: Context, _signal: Signal) -> Context:
+    if c.notes.state is State.SWITCHING:
+        return c
+    return c.stated(step_started_at=stamp(c.now)).noted(step_starts=(*c.notes.step_starts, c.now))
+
+
+def _rolling_back(c: Context, signal: Signal) -> Context:
+    outcome = "Aborted" if signal.event is Event.ABORT else "RolledBack"
+    c = c.stated(failed_revision=c.notes.target)
+    return c.noted(outcome=outcome, reason=signal.why, weight=0)
+
+
+def _superseded(c: Context, signal: Signal) -> Context:
+    if c.notes.state is State.ROLLING and c.o.running.get(c.notes.target):
+        c = c.stated(stable=Version(revision=c.notes.target, images=c.notes.target_images), failed_revision=None)
+    return _close(c, "Superseded", signal.why).noted(target=c.revision, target_images=c.deployment.images, weight=0)
+
+
+def _reverted(c: Context, signal: Signal) -> Context:
+    return _close(c, "Reverted", signal.why).noted(weight=0)
+
+
+def _overridden(c: Context, signal: Signal) -> Context:
+    if not c.notes.open:
+        c = c.noted(open=True, began=c.now)
+    return c.noted(outcome="Overridden", reason=signal.why, target=c.revision, target_images=c.deployment.images)
+
+
+def _rolled(c: Context, signal: Signal) -> Context:
+    c = _close(c, "Promoted", signal.why)
+    c = c.stated(stable=Version(revision=c.revision, images=c.deployment.images), failed_revision=None)
+    return c.noted(weight=0)
+
+
+def _marked(c: Context, signal: Signal) -> Context:
+    return _close(c, "RolledBack", signal.why)
+
+
+def _drained(c: Context, _signal: Signal) -> Context:
+    return c.stated(canary=None, step_index=None, step="", step_started_at=None)
+
+
+def _retried(c: Context, _signal: Signal) -> Context:
+    return c.stated(failed_revision=None).noted(weight=0)
+
+
+_EFFECTS: Final[Mapping[Event, Callable[[Context, Signal], Context]]] = MappingProxyType(
+    {
+        Event.ADOPTED: _adopted,
+        Event.CHANGED: _begun,
+        Event.CLEARED: _begun,
+        Event.REFUSED: _refused,
+        Event.EMPTY: _nothing_to_judge,
+        Event.NEXT_WEIGHT: _next_step,
+        Event.NEXT_PAUSE: _next_step,
+        Event.NEXT_APPROVAL: _next_step,
+        Event.FINISHED: _finished,
+        Event.PROMOTE: _forced,
+        Event.SCALED: _scaled,
+        Event.ACKNOWLEDGED: _acknowledged,
+        Event.ROLL_BACK: _rolling_back,
+        Event.ABORT: _rolling_back,
+        Event.SUPERSEDE: _superseded,
+        Event.REVERT: _reverted,
+        Event.OVERRIDE: _overridden,
+        Event.ROLLED: _rolled,
+        Event.MARKED: _marked,
+        Event.DRAINED: _drained,
+        Event.RETRY: _retried,
+    }
+)

@@ -1,0 +1,68 @@
+"""The controller's own memory of a release: ``status.internal``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from mesh.api.base import Resource
+from rollouts.core.machine import State
+
+__all__ = ["Announcement", "Notes"]
+
+
+class Announcement(Resource):
+    """A Kubernetes Event that belongs to one transition. Its number makes its name, so it exists once however often it is posted."""
+
+    number: int
+    at: float
+    type: Literal["Normal", "Warning"] = "Normal"
+    reason: str
+    note: str
+
+
+class Notes(Resource):
+    """What the next decision must know and cannot see in the cluster. All times are Unix seconds.
+
+    Attributes:
+        state: Where the machine is.
+        since: When it got there.
+        workload: The Deployment that was adopted.
+        host: The Service whose requests are split.
+        open: Whether a release is under way (its end is not in the history yet).
+        target: The revision that the release is about.
+        target_images: Its images.
+        began: When the release began.
+        weight: The canary's weight that is asked for now, percent.
+        step_starts: When each weight step so far began: every proxy had acknowledged it.
+        quiet_since: When the canary's weight was seen to be 0 at every proxy.
+        forced: Somebody asked for promotion without waiting for evidence; the guards are off.
+        proven: A step before this one was passed by evidence.
+        outcome: How the release ends, for the history.
+        reason: Why.
+        number: Number of the last announcement.
+        announcements: The last few, kept so that a crash loses none.
+    """
+
+    state: State = State.INITIALIZING
+    since: float = 0.0
+    workload: str = ""
+    host: str = ""
+    open: bool = False
+    target: str = ""
+    target_images: tuple[str, ...] = ()
+    began: float = 0.0
+    weight: int = 0
+    step_starts: tuple[float, ...] = ()
+    quiet_since: float | None = None
+    forced: bool = False
+    proven: bool = False
+    outcome: str = ""
+    reason: str = ""
+    number: int = 0
+    announcements: tuple[Announcement, ...] = ()
+
+    @classmethod
+    def read(cls, internal: dict[str, Any]) -> Notes:
+        """Return the notes that a status holds. Fields of another version of the controller are dropped."""
+        known = {f.alias or name for name, f in cls.model_fields.items()}
+        return cls.model_validate({k: v for k, v in internal.items() if k in known})

@@ -1,0 +1,241 @@
+"""What a decision is made from: the cluster as it was seen, as plain values."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rollouts.api.names import REVISION_ANNOTATION
+from rollouts.core.templates import images, revision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from analysis.model.verdict import Verdict
+    from mesh.api.trafficsplit import OutlierDetection
+    from rollouts.api.rollout import RolloutSpec, RolloutStatus
+
+__all__ = ["Measured", "Observed", "Service", "Subject", "Traffic", "Workload"]
+
+DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The Rollout itself.
+
+    Attributes:
+        spec: None when it is not valid; ``spec_error`` then says why.
+        created: ``metadata.creationTimestamp``, as text.
+    """
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    spec: RolloutSpec | None
+    spec_error: str
+    status: RolloutStatus
+    created: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    finalizers: tuple[str, ...] = ()
+    deleting: bool = False
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment."""
+
+    raw: Mapping[str, Any]
+
+    @property
+    def _metadata(self) -> Mapping[str, Any]:
+        return self.raw["metadata"]  # type: ignore[no-any-return]
+
+    @property
+    def _status(self) -> Mapping[str, Any]:
+        return self.raw.get("status") or {}
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Its spec as it is stored."""
+        return self.raw["spec"]  # type: ignore[no-any-return]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self._metadata["name"])
+
+    @property
+    def uid(self) -> str:
+        """Its uid."""
+        return str(self._metadata["uid"])
+
+    @property
+    def resource_version(self) -> str:
+        """Its resourceVersion, for writes that must not cross another's."""
+        return str(self._metadata.get("resourceVersion", ""))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its own labels (not its pods')."""
+        return self._metadata.get("labels") or {}
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is being deleted."""
+        return bool(self._metadata.get("deletionTimestamp"))
+
+    @property
+    def template(self) -> dict[str, Any]:
+        """Its pod template."""
+        return self.spec["template"]  # type: ignore[no-any-return]
+
+    @property
+    def revision(self) -> str:
+        """The revision that it asks for (a canary's: the one it was made from)."""
+        made_from = (self._metadata.get("annotations") or {}).get(REVISION_ANNOTATION)
+        return str(made_from) if made_from else revision(self.template)
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images of its template."""
+        return images(self.template)
+
+    @property
+    def replicas(self) -> int:
+        """How many pods it asks for."""
+        value = self.spec.get("replicas")
+        return 1 if value is None else int(value)
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is paused, as the hold does it."""
+        return bool(self.spec.get("paused"))
+
+    @property
+    def observed(self) -> bool:
+        """Whether the Deployment controller has seen the present spec."""
+        return int(self._status.get("observedGeneration", 0)) >= int(self._metadata.get("generation", 0))
+
+    @property
+    def ready(self) -> int:
+        """Ready pods."""
+        return int(self._status.get("readyReplicas", 0))
+
+    @property
+    def running(self) -> int:
+        """Pods that it has, ready or not."""
+        return int(self._status.get("replicas", 0))
+
+    @property
+    def available(self) -> int:
+        """Pods that have been ready for ``minReadySeconds``."""
+        return int(self._status.get("availableReplicas", 0))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every pod that it asks for runs the present template and is available, and no other pod is left."""
+        updated = int(self._status.get("updatedReplicas", 0))
+        return self.observed and self.replicas == updated == self.running == self.available
+
+    @property
+    def marked_failed(self) -> bool:
+        """Whether ``kubectl rollout status`` sees it as failed."""
+        return any(
+            c.get("type") == "Progressing" and c.get("reason") == DEADLINE_EXCEEDED
+            for c in self._status.get("conditions") or ()
+        )
+
+
+@dataclass(frozen=True)
+class Service:
+    """A Service."""
+
+    raw: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.raw["metadata"]["name"])
+
+    @property
+    def selector(self) -> Mapping[str, str]:
+        """Its selector."""
+        return (self.raw.get("spec") or {}).get("selector") or {}
+
+    @property
+    def ports(self) -> list[dict[str, Any]]:
+        """Its ports as they are stored."""
+        return list((self.raw.get("spec") or {}).get("ports") or [])
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """The split as it is written, and what the proxies hold of it.
+
+    Attributes:
+        host: The Service whose requests are split.
+        weights: Percent by backend, as written.
+        outlier_detection: As written.
+        acknowledged: Whether every affected proxy holds exactly what is written.
+        held: Percent by backend of the newest split that every affected proxy acknowledged; None before the first.
+        proxies: Acknowledged of affected, e.g. ``5/5``.
+        message: What is missing, or a proxy's own words when it rejected the split.
+    """
+
+    host: str
+    weights: Mapping[str, int]
+    outlier_detection: OutlierDetection
+    acknowledged: bool
+    held: Mapping[str, int] | None = None
+    proxies: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the mesh measured in this release.
+
+    Attributes:
+        verdict: The judge's answer; None when there is nothing to judge or judging is off.
+        requests: Final answers by backend Service since the step began.
+        problem: Why nothing can be measured at the moment; empty when all is well.
+    """
+
+    verdict: Verdict | None = None
+    requests: Mapping[str, int] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything that one decision may look at.
+
+    Attributes:
+        deployment: The stable Deployment.
+        running: Pods by revision among the stable Deployment's ReplicaSets, those with none left out.
+        images: Their images, by revision.
+        rival: Another Rollout that has the same Deployment or Service and is older; empty when there is none.
+        foreign_pods: Pods that the Service selects and that belong to something else than the Deployment.
+        strays: Other Deployments that carry this Rollout's label.
+    """
+
+    subject: Subject
+    deployment: Workload | None = None
+    service: Service | None = None
+    canary: Workload | None = None
+    canary_service: Service | None = None
+    traffic: Traffic | None = None
+    running: Mapping[str, int] = field(default_factory=dict)
+    images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    measured: Measured = field(default_factory=Measured)
+    rival: str = ""
+    foreign_pods: tuple[str, ...] = ()
+    strays: tuple[Workload, ...] = ()
+
+
+def stamp(now: float) -> str:
+    """Return Unix seconds as RFC 3339 text with whole seconds, as Kubernetes writes times."""
+    return dt.datetime.fromtimestamp(now, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,130 @@
+"""The status that people and tools read: phase, weights, evidence, kstatus conditions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from mesh.api.trafficsplit import Condition
+from rollouts.api.rollout import EvidenceStatus, Phase, RolloutStatus, WeightStatus
+from rollouts.core.context import FULL, Context
+from rollouts.core.machine import PHASES, RELEASE, RESTING, State
+from rollouts.core.observed import stamp
+from rollouts.core.words import message, need
+
+if TYPE_CHECKING:
+    from analysis.model.verdict import Evidence
+
+__all__ = ["condition", "report"]
+
+_LARGE = 1e12
+"""Evidence beyond this is written as this: JSON knows no infinity."""
+
+
+def report(c: Context) -> RolloutStatus:
+    """Return the status to be written."""
+    phase, text = _phase(c), message(c)
+    judged = _judged(c)
+    return c.status.model_copy(
+        update={
+            "observed_generation": c.o.subject.generation,
+            "phase": phase,
+            "message": text,
+            "weight": _weight(c),
+            "handled": dict(c.handled),
+            "conditions": _conditions(c, phase, text),
+            "internal": c.notes.dump(),
+            **judged,
+        }
+    )
+
+
+def _phase(c: Context) -> Phase:
+    if c.problem is not None and c.notes.state is not State.RESTORING:
+        return Phase.STALLED
+    if c.spec.paused and c.notes.state in RELEASE:
+        return Phase.PAUSED
+    return PHASES[c.notes.state]
+
+
+def _judged(c: Context) -> dict[str, object]:
+    verdict = c.o.measured.verdict
+    if verdict is None or c.notes.state not in RELEASE | {State.ROLLING_BACK}:
+        return {}
+    return {
+        "verdict": verdict.decision.value,
+        "summary": verdict.summary,
+        "evidence": tuple(_evidence(e) for e in verdict.evidence),
+        "need": need(c),
+    }
+
+
+def _number(value: float) -> float:
+    """Return the value with four significant digits."""
+    if not math.isfinite(value) or abs(value) > _LARGE:
+        return math.copysign(_LARGE, value)
+    return float(f"{value:.4g}")
+
+
+def _evidence(e: Evidence) -> EvidenceStatus:
+    return EvidenceStatus(
+        metric=e.metric,
+        words=e.words,
+        canary=None if e.canary is None else _number(e.canary),
+        baseline=None if e.baseline is None else _number(e.baseline),
+        canary_count=round(e.canary_count),
+        baseline_count=round(e.baseline_count),
+        rollback_e=_number(e.rollback_e),
+        rollback_at=_number(e.rollback_at),
+        promote_e=_number(e.promote_e),
+        promote_at=_number(e.promote_at),
+    )
+
+
+def _weight(c: Context) -> WeightStatus:
+    t = c.o.traffic
+    return WeightStatus(
+        configured=c.notes.weight,
+        acknowledged=None if t is None or t.held is None else t.held.get(c.names.canary_service, 0),
+        actual=_actual(c),
+        proxies=t.proxies if t else "",
+        message=t.message if t else "",
+    )
+
+
+def _actual(c: Context) -> float | None:
+    """Return the canary's measured share in this step; None while nothing was counted."""
+    if c.notes.state not in RELEASE or not c.notes.step_starts:
+        return None
+    requests = c.o.measured.requests
+    canary = requests.get(c.names.canary_service, 0)
+    total = canary + requests.get(c.names.host, 0)
+    return round(FULL * canary / total, 1) if total else None
+
+
+def _conditions(c: Context, phase: Phase, text: str) -> tuple[Condition, ...]:
+    state = c.notes.state
+    stalled = phase is Phase.STALLED
+    failed = state is State.ROLLED_BACK
+    reason = c.problem.reason if stalled and c.problem else phase.value
+    ready = state is State.HEALTHY and not stalled
+    return (
+        condition(c, "Ready", ready, reason, text),
+        condition(c, "Reconciling", state not in RESTING and not stalled, reason, text),
+        condition(c, "Stalled", stalled or failed, reason, text),
+    )
+
+
+def condition(c: Context, kind: str, holds: bool, reason: str, text: str) -> Condition:  # noqa: FBT001 - a condition is a boolean
+    """Return a condition; its time is when its value last changed."""
+    status: Literal["True", "False"] = "True" if holds else "False"
+    before = next((x for x in c.status.conditions if x.type == kind), None)
+    time = before.last_transition_time if before and before.status == status else stamp(c.now)
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=text,
+        observed_generation=c.o.subject.generation,
+        last_transition_time=time,
+    )

@@ -1,0 +1,179 @@
+"""What a Rollout says about itself: one sentence for each state, with what it waits for and about how long."""
+
+from __future__ import annotations
+
+from mesh.api.base import format_duration
+from rollouts.core.context import DRAIN_SECONDS, Context
+from rollouts.core.machine import RELEASE, State
+
+__all__ = ["estimate", "message", "need"]
+
+
+def _about(seconds: float) -> str:
+    return format_duration(max(0.0, float(round(seconds))))
+
+
+def need(c: Context) -> str:
+    """Return what promotion still needs, in words; empty when nothing is missing or nobody can tell."""
+    verdict = c.o.measured.verdict
+    if verdict is None or verdict.need is None:
+        return ""
+    parts = []
+    if verdict.need.attempts is not None:
+        parts.append(f"about {verdict.need.attempts:,} more canary requests")
+    if verdict.need.seconds is not None:
+        parts.append(f"about {_about(verdict.need.seconds)} at the present rate")
+    return ", ".join(parts)
+
+
+def estimate(c: Context) -> str:
+    """Return the countdown of a judged step."""
+    minimum = c.spec.analysis.min_step_duration - c.in_step
+    verdict = c.o.measured.verdict
+    wanted = verdict.need.seconds if verdict and verdict.need and verdict.need.seconds is not None else 0.0
+    limit = c.spec.analysis.max_step_duration - c.in_step
+    rest = max(minimum, wanted)
+    if rest > limit > 0:
+        return f"no decision is expected before spec.analysis.maxStepDuration, in {_about(limit)}"
+    return f"about {_about(rest)} more" if rest > 0 else "any moment now"
+
+
+def message(c: Context) -> str:
+    """Return ``status.message``."""
+    if c.problem is not None and c.notes.state not in {State.RESTORING, State.GONE}:
+        return c.problem.message
+    text = _MESSAGES[c.notes.state](c)
+    if c.spec.paused and c.notes.state in RELEASE:
+        text = f"paused by spec.paused; the guards stay on. {text}"
+    return text
+
+
+def _initializing(c: Context) -> str:
+    d = c.deployment
+    if d.paused and len(c.o.running) > 1:
+        return f"Deployment {d.name} is paused half-way between two revisions; resume it: kubectl rollout resume deployment/{d.name}"
+    return f"waits for Deployment {d.name} to be complete: {d.ready} of {d.replicas} pods are ready"
+
+
+def _healthy(c: Context) -> str:
+    if not c.reverted and c.paused and c.spec.paused:
+        return f"revision {c.revision} waits: spec.paused is true"
+    return f"revision {c.stable} is stable and has all requests"
+
+
+def _starting(c: Context) -> str:
+    return f"starts the canary: {_pods(c)}"
+
+
+def _pods(c: Context) -> str:
+    have = c.o.canary.ready if c.o.canary and c.canary_is_target else 0
+    return f"{have} of {c.needed(c.weight_to_come)} canary pods are ready"
+
+
+def _scaling(c: Context) -> str:
+    return f"scales the canary for {c.step_weight} %: {_pods(c)}"
+
+
+def _weighting(c: Context) -> str:
+    t = c.o.traffic
+    if t is None or not c.written:
+        return f"sends {c.notes.weight} % of the requests to the canary"
+    words = f": {t.message}" if t.message else ""
+    return f"waits until every proxy holds {c.notes.weight} % ({t.proxies or '0/0'}){words}"
+
+
+def _judging(c: Context) -> str:
+    if not c.spec.analysis.enabled:
+        return f"at {c.notes.weight} % for {format_duration(c.spec.analysis.min_step_duration)}; nothing is judged (spec.analysis.enabled is false)"
+    measured = c.o.measured
+    why = measured.problem or (measured.verdict.summary if measured.verdict else "nothing was measured yet")
+    if not c.has_baseline:
+        carried = "the evidence of the earlier steps carries" if c.notes.proven else "no earlier step was judged"
+        why = f"no concurrent baseline at 100 %: {carried}, the absolute guards go on. {why}"
+    return f"judges {c.notes.weight} %, {estimate(c)}: {why}"
+
+
+def _paused(c: Context) -> str:
+    pause = c.step.pause if c.step else None
+    if pause is None or pause.duration is None:
+        return f"pauses at {c.notes.weight} % until annotation coalmine.dev/resume is set; the guards stay on"
+    return f"pauses at {c.notes.weight} %, {_about(pause.duration - c.in_state)} more; the guards stay on"
+
+
+def _awaiting(c: Context) -> str:
+    asked = c.step.approval.message if c.step and c.step.approval else ""
+    words = f" {asked}" if asked else ""
+    return f"waits at {c.notes.weight} % for approval (annotation coalmine.dev/approve); the guards stay on.{words}"
+
+
+def _inconclusive(c: Context) -> str:
+    verdict = c.o.measured.verdict
+    missing = need(c)
+    why = c.o.measured.problem or (verdict.summary if verdict else "nothing was measured")
+    return f"no decision at {c.notes.weight} %: {why}{'; needs ' + missing if missing else ''}. Waits for evidence, or for annotation coalmine.dev/promote or coalmine.dev/abort"
+
+
+def _filling(c: Context) -> str:
+    return f"promotes: the canary grows to full capacity, {_pods(c)}"
+
+
+def _rolling(c: Context) -> str:
+    d = c.deployment
+    served = f"the canary serves {c.notes.weight} % meanwhile" if c.notes.weight else "stable serves everything"
+    return f"Deployment {d.name} rolls out revision {c.notes.target}: {d.available} of {d.replicas} pods are available; {served}"
+
+
+def _returning(c: Context) -> str:
+    words = f" ({c.o.traffic.message})" if c.o.traffic and c.o.traffic.message else ""
+    return f"revision {c.stable} is stable; waits until every proxy sends all requests to it{words}"
+
+
+def _draining(c: Context) -> str:
+    return (
+        f"revision {c.stable} is stable; the canary ends its last answers, {_about(DRAIN_SECONDS - c.quiet_for)} more"
+    )
+
+
+def _rolling_back(c: Context) -> str:
+    words = f" ({c.o.traffic.message})" if c.o.traffic and c.o.traffic.message else ""
+    return f"takes all requests back to stable{words}: {c.notes.reason}"
+
+
+def _rolled_back(c: Context) -> str:
+    return f"revision {c.notes.target} was taken back: {c.notes.reason}. Revert it, change it, or set annotation coalmine.dev/retry"
+
+
+def _superseding(c: Context) -> str:
+    return f"removes the old canary; then revision {c.revision} starts from the first step"
+
+
+def _reverting(c: Context) -> str:
+    return f"goes back to the stable revision {c.stable}"
+
+
+def _restoring(c: Context) -> str:
+    return f"restores a plain Deployment {c.names.workload} with all requests on it"
+
+
+_MESSAGES = {
+    State.INITIALIZING: _initializing,
+    State.HEALTHY: _healthy,
+    State.STARTING: _starting,
+    State.SCALING: _scaling,
+    State.WEIGHTING: _weighting,
+    State.JUDGING: _judging,
+    State.PAUSED: _paused,
+    State.AWAITING_APPROVAL: _awaiting,
+    State.INCONCLUSIVE: _inconclusive,
+    State.FILLING: _filling,
+    State.SWITCHING: _weighting,
+    State.ROLLING: _rolling,
+    State.RETURNING: _returning,
+    State.DRAINING: _draining,
+    State.ROLLING_BACK: _rolling_back,
+    State.ROLLED_BACK: _rolled_back,
+    State.SUPERSEDING: _superseding,
+    State.REVERTING: _reverting,
+    State.RESTORING: _restoring,
+    State.GONE: _restoring,
+}
