@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from mesh.ir.services import Endpoint, ServiceKey
+if TYPE_CHECKING:
+    from mesh.ir.services import Endpoint, ServiceKey
 
 __all__ = [
     "ClusterKey",

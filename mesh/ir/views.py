@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from mesh.ir.services import ContainerPort, ServiceKey
-from mesh.ir.traffic import ClusterKey, Split, Upstream, VirtualHost
+if TYPE_CHECKING:
+    from mesh.ir.services import ContainerPort, ServiceKey
+    from mesh.ir.traffic import ClusterKey, Split, Upstream, VirtualHost
 
 __all__ = ["Capture", "Inbound", "Outbound", "ProxyView"]
 

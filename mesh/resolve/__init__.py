@@ -1,1 +1,1 @@
-"""Resources to intermediate representation. No I/O."""
+"""From Kubernetes and mesh resources to the intermediate representation. Pure; what cannot be used becomes a ``Problem``."""

@@ -1,0 +1,81 @@
+"""Services and Pods as the Kubernetes API serves them, read into the intermediate representation."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mesh.api.names import PROXY_CONTAINER
+from mesh.ir.services import ContainerPort, Protocol, Service, ServicePort, Workload
+
+__all__ = ["EGRESS_ANNOTATION", "read_pod", "read_service", "version_of"]
+
+EGRESS_ANNOTATION: Final = "mesh.coalmine.dev/egress"
+"""On a pod: the hosts that it calls, with commas. Its sidecar then knows only those; without it, all."""
+
+_TCP: Final = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis", "postgres"})
+"""Names (Istio's convention) of protocols that are not HTTP in the clear."""
+_VERSION_LABELS: Final = (
+    "service.istio.io/canonical-revision",
+    "app.kubernetes.io/version",
+    "version",
+    "pod-template-hash",
+)
+
+
+def read_service(manifest: dict[str, Any]) -> Service:
+    """Return a Service; ports that are not TCP are left out, since the mesh carries none of them."""
+    spec = manifest.get("spec", {})
+    ips = spec.get("clusterIPs") or [spec.get("clusterIP")]
+    return Service(
+        namespace=manifest["metadata"]["namespace"],
+        name=manifest["metadata"]["name"],
+        ports=tuple(
+            ServicePort(
+                name=p.get("name", ""),
+                port=p["port"],
+                target=p.get("targetPort", p["port"]),
+                protocol=_protocol(p.get("appProtocol") or p.get("name", "")),
+            )
+            for p in spec.get("ports") or ()
+            if p.get("protocol", "TCP") == "TCP"
+        ),
+        selector=tuple(sorted((spec.get("selector") or {}).items())),
+        addresses=tuple(ip for ip in ips if ip and ip != "None"),
+    )
+
+
+def read_pod(manifest: dict[str, Any]) -> Workload:
+    """Return a Pod as a workload."""
+    meta, spec, status = manifest["metadata"], manifest.get("spec", {}), manifest.get("status", {})
+    containers = spec.get("containers") or []
+    every = [*(spec.get("initContainers") or []), *containers]
+    egress = (meta.get("annotations") or {}).get(EGRESS_ANNOTATION)
+    return Workload(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        address=status.get("podIP", ""),
+        labels=tuple(sorted((meta.get("labels") or {}).items())),
+        ports=tuple(
+            ContainerPort(name=p.get("name", ""), number=p["containerPort"], protocol=_protocol(p.get("name", "")))
+            for c in containers
+            if c["name"] != PROXY_CONTAINER
+            for p in c.get("ports") or ()
+            if p.get("protocol", "TCP") == "TCP"
+        ),
+        node=spec.get("nodeName", ""),
+        phase=status.get("phase", "Pending"),
+        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ()),
+        terminating="deletionTimestamp" in meta,
+        meshed=any(c["name"] == PROXY_CONTAINER for c in every),
+        egress=None if egress is None else tuple(sorted({h.strip() for h in egress.split(",") if h.strip()})),
+    )
+
+
+def version_of(labels: tuple[tuple[str, str], ...]) -> str:
+    """Return the version that a pod's labels tell; empty when they tell none."""
+    known = dict(labels)
+    return next((known[name] for name in _VERSION_LABELS if known.get(name)), "")
+
+
+def _protocol(name: str) -> Protocol:
+    return "tcp" if name.split("-", 1)[0].lower() in _TCP else "http"

@@ -1,0 +1,103 @@
+"""TrafficSplits: which can be applied, and how one overlays a rule's destinations."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mesh.ir.traffic import ClusterKey, Destination, Split
+from mesh.resolve.policies import outlier_detection
+from mesh.resolve.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mesh.api.trafficsplit import TrafficSplitSpec
+    from mesh.ir.services import Service, ServiceKey
+    from mesh.resolve.rules import Rule
+
+__all__ = ["Splits", "overlay", "resolve_splits"]
+
+FULL = 100
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The TrafficSplits that are applied, by host, and what is wrong with the others."""
+
+    applied: Mapping[ServiceKey, Split]
+    problems: tuple[Problem, ...]
+
+    def backend_of(self) -> dict[ServiceKey, Split]:
+        """Return the split that each backend belongs to; the host itself first, where it is in several."""
+        found = {(s.namespace, backend): s for s in self.applied.values() for backend, _ in s.weights}
+        return found | dict(self.applied)
+
+
+def resolve_splits(rules: Iterable[Rule[TrafficSplitSpec]], services: Mapping[ServiceKey, Service]) -> Splits:
+    """Return the splits that can be applied.
+
+    One that names a Service that is missing, or lacks a port of the host, is not applied at all: its requests all go
+    to the host's own Service, rather than some of them nowhere.
+    """
+    applied: dict[ServiceKey, Split] = {}
+    problems: list[Problem] = []
+    for rule in sorted(rules, key=lambda r: (r.created, r.ref)):
+        if rule.spec is None:
+            continue
+        split = _split(rule, rule.spec)
+        if text := _unusable(split, services):
+            problems.append(Problem(rule.ref, "NotApplied", text))
+        elif applied.setdefault(split.host, split) is not split:
+            older = applied[split.host].name
+            text = f"spec.service: {split.service} is already split by the older TrafficSplit {older}: delete one"
+            problems.append(Problem(rule.ref, "Shadowed", text))
+    return Splits(applied, tuple(problems))
+
+
+def _split(rule: Rule[TrafficSplitSpec], spec: TrafficSplitSpec) -> Split:
+    return Split(
+        namespace=rule.ref.namespace,
+        name=rule.ref.name,
+        uid=rule.ref.uid,
+        generation=rule.generation,
+        service=spec.service,
+        weights=tuple((b.service, b.weight) for b in spec.backends),
+        outlier_detection=outlier_detection(spec.outlier_detection),
+    )
+
+
+def _unusable(split: Split, services: Mapping[ServiceKey, Service]) -> str:
+    """Return why the split cannot be applied; empty when it can."""
+    host = services.get(split.host)
+    if host is None:
+        return f"spec.service: there is no Service {split.service} in namespace {split.namespace}: create it"
+    for index, (backend, weight) in enumerate(split.weights):
+        service = services.get((split.namespace, backend))
+        where = f"spec.backends[{index}].service"
+        if service is None and weight:
+            return f"{where}: there is no Service {backend} in namespace {split.namespace}: create it"
+        missing = [p.port for p in host.ports if service and service.port(p.port) is None]
+        if missing and weight:
+            return f"{where}: Service {backend} has no port {missing[0]}, which {split.service} has: add it"
+    return ""
+
+
+def overlay(destinations: Iterable[Destination], splits: Mapping[ServiceKey, Split]) -> tuple[Destination, ...]:
+    """Return destinations with every host that is split replaced by its backends.
+
+    Weights multiply. The host's own backend keeps the rule's subset; other backends have their own pods and no subset.
+    Destinations without weight are left out, equal ones are added up, and weights are made as small as they can be.
+    """
+    total: dict[ClusterKey, int] = {}
+    for destination in destinations:
+        cluster = destination.cluster
+        split = splits.get((cluster.namespace, cluster.service))
+        shares = split.weights if split else ((cluster.service, FULL),)
+        for backend, share in shares:
+            key = cluster if backend == cluster.service else replace(cluster, service=backend, subset="")
+            if weight := destination.weight * share:
+                total[key] = total.get(key, 0) + weight
+    divisor = math.gcd(*total.values()) if total else 1
+    return tuple(Destination(key, weight // divisor) for key, weight in total.items())

@@ -1,0 +1,163 @@
+"""Everything the mesh knows at one moment, and what each proxy is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mesh.api.names import inbound_port
+from mesh.ir.traffic import ClusterKey, OutlierDetection, Split, Upstream, VirtualHost
+from mesh.ir.views import Inbound, Outbound, ProxyView
+from mesh.resolve.hosts import domains, external_domains, service_key
+from mesh.resolve.policies import policy
+from mesh.resolve.problems import Problem
+from mesh.resolve.routes import RouteResolver
+from mesh.resolve.rules import Rule, RuleIndex, index_rules
+from mesh.resolve.splits import Splits, resolve_splits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mesh.api.destinationrule import DestinationRuleSpec
+    from mesh.api.trafficsplit import TrafficSplitSpec
+    from mesh.api.virtualservice import VirtualServiceSpec
+    from mesh.ir.services import Endpoint, Service, ServiceKey, Workload
+
+__all__ = ["World"]
+
+Scope = tuple[str, "tuple[str, ...] | None"]
+"""Namespace of the callers and the hosts that they say they call."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Resources, parsed, and what follows from them.
+
+    Attributes:
+        services: All Services.
+        workloads: All pods.
+        endpoints: By Service, by port.
+        virtual_services: All of them.
+        destination_rules: All of them.
+        traffic_splits: All of them.
+    """
+
+    services: Mapping[ServiceKey, Service]
+    workloads: Mapping[ServiceKey, Workload]
+    endpoints: Mapping[ServiceKey, Mapping[int, tuple[Endpoint, ...]]]
+    virtual_services: tuple[Rule[VirtualServiceSpec], ...] = ()
+    destination_rules: tuple[Rule[DestinationRuleSpec], ...] = ()
+    traffic_splits: tuple[Rule[TrafficSplitSpec], ...] = ()
+    _outbound: dict[Scope, Outbound] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The TrafficSplits that are applied."""
+        return resolve_splits(self.traffic_splits, self.services)
+
+    @cached_property
+    def _routing(self) -> RuleIndex[VirtualServiceSpec]:
+        meant = [r for r in self.virtual_services if r.spec and "mesh" in r.spec.gateways]
+        return index_rules(meant, lambda spec: spec.hosts, self.services)
+
+    @cached_property
+    def _treatment(self) -> RuleIndex[DestinationRuleSpec]:
+        return index_rules(self.destination_rules, lambda spec: (spec.host,), self.services)
+
+    @cached_property
+    def _backends(self) -> dict[ServiceKey, Split]:
+        return self.splits.backend_of()
+
+    @cached_property
+    def problems(self) -> tuple[Problem, ...]:
+        """What the authors of resources should be told, in a fixed order."""
+        own = [p for r in self.virtual_services for p in r.problems]
+        own += [p for r in self.destination_rules for p in r.problems]
+        own += [p for r in self.traffic_splits for p in r.problems]
+        gateways = [
+            Problem(
+                r.ref,
+                "NotImplemented",
+                "spec.gateways: gateways other than mesh are not implemented: this has no effect",
+            )
+            for r in self.virtual_services
+            if r.spec and set(r.spec.gateways) - {"mesh"}
+        ]
+        return tuple(
+            sorted({*own, *gateways, *self._routing.problems, *self._treatment.problems, *self.splits.problems})
+        )
+
+    def view(self, workload: Workload) -> ProxyView:
+        """Return what the pod's proxy is told."""
+        inbound = {p.number: Inbound(inbound_port(i), p) for i, p in reversed(list(enumerate(workload.ports)))}
+        return ProxyView(
+            namespace=workload.namespace,
+            pod=workload.name,
+            address=workload.address,
+            inbound=tuple(sorted(inbound.values(), key=lambda i: i.listen)),
+            outbound=self.outbound(workload.namespace, workload.egress),
+        )
+
+    def outbound(self, namespace: str, egress: tuple[str, ...] | None) -> Outbound:
+        """Return whom pods of the namespace may call; made once for each namespace and list of hosts."""
+        scope = (namespace, egress)
+        if scope not in self._outbound:
+            self._outbound[scope] = self._make_outbound(namespace, egress)
+        return self._outbound[scope]
+
+    def _make_outbound(self, namespace: str, egress: tuple[str, ...] | None) -> Outbound:
+        wanted = None if egress is None else {service_key(h, namespace, self.services) for h in egress}
+        hosts = [*self._service_hosts(namespace, wanted), *self._external_hosts(namespace, wanted)]
+        called = {d.cluster for v in hosts for r in v.routes for d in r.destinations}
+        services = {(c.namespace, c.service) for c in called}
+        if wanted is None:
+            services |= set(self.services)
+        splits = [s for key, s in sorted(self.splits.applied.items()) if key in services]
+        services |= {(s.namespace, backend) for s in splits for backend, _ in s.weights}
+        upstreams = [u for key in sorted(services & set(self.services)) for u in self._upstreams(namespace, key)]
+        return Outbound(tuple(hosts), tuple(upstreams), tuple(splits))
+
+    def _service_hosts(self, namespace: str, wanted: set[ServiceKey] | None) -> list[VirtualHost]:
+        routes = RouteResolver(self.services, self.splits.applied)
+        found = []
+        for key, service in sorted(self.services.items()):
+            if wanted is not None and key not in wanted:
+                continue
+            rule = self._routing.find(namespace, key)
+            for port in service.ports:
+                if port.protocol == "http":
+                    cluster = ClusterKey(*key, port.port)
+                    made = routes.ruled(rule, key, port.port) if rule else routes.plain(cluster)
+                    found.append(VirtualHost(key, port.port, domains(service, port, namespace), made))
+        return found
+
+    def _external_hosts(self, namespace: str, wanted: set[ServiceKey] | None) -> list[VirtualHost]:
+        routes = RouteResolver(self.services, self.splits.applied)
+        found = []
+        for host in self._routing.externals(namespace):
+            rule = self._routing.find(namespace, ("", host))
+            if rule and rule.spec and rule.spec.http and (wanted is None or ("", host) in wanted):
+                made = routes.ruled(rule, ("", host), 80)
+                found.append(VirtualHost(("", host), 80, external_domains(host), made))
+        return found
+
+    def _upstreams(self, namespace: str, key: ServiceKey) -> list[Upstream]:
+        """Return the clusters of a Service: each port, whole and by subset."""
+        split = self._backends.get(key)
+        default = split.outlier_detection if split else OutlierDetection()
+        rule = self._treatment.find(namespace, key)
+        # A canary is judged against its host, so it is treated like its host unless it has a rule of its own.
+        general = rule or (self._treatment.find(namespace, split.host) if split else None)
+        whole = general.spec.traffic_policy if general and general.spec else None
+        subsets = rule.spec.subsets if rule and rule.spec else ()
+        found = []
+        for port in self.services[key].ports:
+            endpoints = self.endpoints.get(key, {}).get(port.port, ())
+            found.append(Upstream(ClusterKey(*key, port.port), policy(default, whole), endpoints))
+            for subset in subsets:
+                labels = set(subset.labels.items())
+                chosen = tuple(e for e in endpoints if labels.issubset(e.labels))
+                treated = policy(default, whole, subset.traffic_policy)
+                found.append(Upstream(ClusterKey(*key, port.port, subset.name), treated, chosen))
+        return found

@@ -1,0 +1,152 @@
+"""Route configurations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
+from envoy.type.matcher.v3 import regex_pb2, string_pb2
+from google.protobuf import wrappers_pb2
+
+from mesh.xds.clusters import duration, inbound_name, to_any
+from mesh.xds.metadata import metadata
+
+if TYPE_CHECKING:
+    from mesh.ir.traffic import Destination, Match, Retries, Route, StringMatch, VirtualHost
+    from mesh.ir.views import Inbound, Outbound
+
+__all__ = ["OUTBOUND_ROUTES", "inbound_routes", "outbound_routes"]
+
+OUTBOUND_ROUTES: Final = "outbound"
+"""Name of the route configuration of every outbound listener."""
+_UNKNOWN: Final = (
+    "coalmine: no Service in the mesh is called %REQ(:authority)%, and without packet capture the sidecar cannot pass "
+    "a request on to a host it does not know: check the name, or leave the host out of the proxy with no_proxy\n"
+)
+
+
+def outbound_routes(outbound: Outbound) -> route_pb2.RouteConfiguration:
+    """Return the routes of everything that a pod may call; other hosts are refused by name."""
+    # Of two hosts with one domain the first keeps it: Envoy would refuse both, and all others with them.
+    taken: set[str] = set()
+    hosts = []
+    for host in outbound.virtual_hosts:
+        domains = [d for d in host.domains if d not in taken]
+        taken.update(domains)
+        if domains:
+            hosts.append(_virtual_host(host, domains))
+    return route_pb2.RouteConfiguration(
+        name=OUTBOUND_ROUTES,
+        virtual_hosts=[*hosts, _unknown_host()],
+        # A destination whose cluster is missing answers 503 instead of making Envoy refuse everything.
+        validate_clusters=wrappers_pb2.BoolValue(value=False),
+        ignore_port_in_host_matching=False,
+    )
+
+
+def inbound_routes(inbound: Inbound) -> route_pb2.RouteConfiguration:
+    """Return the routes of one of the pod's own ports: everything goes to the application."""
+    name = inbound_name(inbound)
+    route = route_components_pb2.Route(
+        match=route_components_pb2.RouteMatch(prefix="/"),
+        route=route_components_pb2.RouteAction(cluster=name, timeout=duration(0), upgrade_configs=_upgrades()),
+    )
+    host = route_components_pb2.VirtualHost(name=name, domains=["*"], routes=[route])
+    return route_pb2.RouteConfiguration(name=name, virtual_hosts=[host])
+
+
+def _virtual_host(host: VirtualHost, domains: list[str]) -> route_components_pb2.VirtualHost:
+    namespace, name = host.host
+    label = f"{name}.{namespace}:{host.port}" if namespace else f"{name}:{host.port}"
+    return route_components_pb2.VirtualHost(
+        name=label, domains=domains, routes=[_route(host, route) for route in host.routes]
+    )
+
+
+def _unknown_host() -> route_components_pb2.VirtualHost:
+    refusal = route_components_pb2.Route(
+        match=route_components_pb2.RouteMatch(prefix="/"),
+        direct_response=route_components_pb2.DirectResponseAction(status=502, body_format=_format(_UNKNOWN)),
+    )
+    return route_components_pb2.VirtualHost(name="unknown", domains=["*"], routes=[refusal])
+
+
+def _format(text: str) -> substitution_format_string_pb2.SubstitutionFormatString:
+    source = base_pb2.DataSource(inline_string=text)
+    return substitution_format_string_pb2.SubstitutionFormatString(text_format_source=source)
+
+
+def _route(host: VirtualHost, route: Route) -> route_components_pb2.Route:
+    namespace, name = host.host
+    built = route_components_pb2.Route(
+        name=route.name, match=_match(route.match), metadata=metadata(host=name, namespace=namespace)
+    )
+    if route.refusal:
+        built.direct_response.status = route.refusal.status
+        built.direct_response.body.inline_string = route.refusal.body
+        return built
+    action = built.route
+    action.timeout.CopyFrom(duration(route.timeout or 0))
+    action.upgrade_configs.extend(_upgrades())
+    if route.retries.attempts:
+        action.retry_policy.CopyFrom(_retry_policy(route.retries))
+    _destinations(action, route.destinations)
+    return built
+
+
+def _destinations(action: route_components_pb2.RouteAction, destinations: tuple[Destination, ...]) -> None:
+    if len(destinations) == 1:
+        action.cluster = destinations[0].cluster.name
+        return
+    for destination in destinations:
+        entry = action.weighted_clusters.clusters.add(name=destination.cluster.name)
+        entry.weight.value = destination.weight
+
+
+def _upgrades() -> list[route_components_pb2.RouteAction.UpgradeConfig]:
+    return [route_components_pb2.RouteAction.UpgradeConfig(upgrade_type="websocket")]
+
+
+def _retry_policy(retries: Retries) -> route_components_pb2.RetryPolicy:
+    previous_hosts = route_components_pb2.RetryPolicy.RetryHostPredicate(
+        name="envoy.retry_host_predicates.previous_hosts",
+        typed_config=to_any(previous_hosts_pb2.PreviousHostsPredicate()),
+    )
+    return route_components_pb2.RetryPolicy(
+        retry_on=",".join(retries.retry_on),
+        num_retries=wrappers_pb2.UInt32Value(value=retries.attempts),
+        per_try_timeout=duration(retries.per_try_timeout) if retries.per_try_timeout else None,
+        retry_host_predicate=[previous_hosts],
+        host_selection_retry_max_attempts=5,
+    )
+
+
+def _match(match: Match) -> route_components_pb2.RouteMatch:
+    built = route_components_pb2.RouteMatch()
+    if match.uri.kind == "exact":
+        built.path = match.uri.value
+    elif match.uri.kind == "prefix":
+        built.prefix = match.uri.value
+    else:
+        built.safe_regex.regex = match.uri.value
+    for name, value in match.headers:
+        built.headers.append(_header(name, value))
+    if match.method:
+        built.headers.append(_header(":method", match.method))
+    return built
+
+
+def _header(name: str, value: StringMatch | None) -> route_components_pb2.HeaderMatcher:
+    if value is None:
+        return route_components_pb2.HeaderMatcher(name=name, present_match=True)
+    return route_components_pb2.HeaderMatcher(name=name, string_match=_string(value))
+
+
+def _string(match: StringMatch) -> string_pb2.StringMatcher:
+    if match.kind == "exact":
+        return string_pb2.StringMatcher(exact=match.value)
+    if match.kind == "prefix":
+        return string_pb2.StringMatcher(prefix=match.value)
+    return string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=match.value))

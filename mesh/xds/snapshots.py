@@ -1,0 +1,104 @@
+"""From a proxy's view to everything it should hold."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from mesh.xds.clusters import endpoints, inbound_cluster, inbound_name, upstream_cluster
+from mesh.xds.listeners import OUTBOUND_LISTENER, inbound_listener, outbound_listener
+from mesh.xds.resources import CDS, EDS, LDS, RDS, Resource, Snapshot, SplitMark, pack
+from mesh.xds.routes import OUTBOUND_ROUTES, inbound_routes, outbound_routes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from google.protobuf.message import Message
+
+    from mesh.ir.views import Outbound, ProxyView
+
+__all__ = ["SnapshotBuilder"]
+
+_Shared = dict[str, dict[str, Resource]]
+
+
+class SnapshotBuilder:
+    """Makes snapshots, and each resource only once: what is equal is the same object, serialised already.
+
+    Call ``begin`` before the snapshots of a new state of the world; what the state before last used is forgotten.
+    """
+
+    def __init__(self, *, request_logs: Sequence[Any] = (), attempt_logs: Sequence[Any] = ()) -> None:
+        self._requests = tuple(request_logs)
+        self._attempts = tuple(attempt_logs)
+        self._old: dict[Hashable, Any] = {}
+        self._new: dict[Hashable, Any] = {}
+        self._seen: dict[int, tuple[Outbound, _Shared]] = {}
+
+    def begin(self) -> None:
+        """Start a new state of the world."""
+        self._old, self._new, self._seen = self._new, {}, {}
+
+    def build(self, view: ProxyView) -> Snapshot:
+        """Return what the proxy should hold; the same object as before when nothing of it has changed."""
+        shared = self._outbound(view.outbound)
+        key = ("view", view.address, view.inbound, id(shared))
+        # The shared part is in the value as well, so that its id cannot be another object's meanwhile.
+        kept: tuple[_Shared, Snapshot] = self._once(key, lambda: (shared, self._snapshot(view, shared)))
+        return kept[1]
+
+    def _outbound(self, outbound: Outbound) -> _Shared:
+        """Return the part that pods with the same scope share; compared by value once for each state of the world."""
+        known = self._seen.get(id(outbound))
+        if known is None:
+            made: _Shared = self._once(("outbound", outbound), partial(self._make_outbound, outbound))
+            known = self._seen[id(outbound)] = (outbound, made)
+        return known[1]
+
+    def _make_outbound(self, outbound: Outbound) -> _Shared:
+        ups = outbound.upstreams
+        hosts = ("rds", outbound.virtual_hosts)
+        return {
+            CDS: {
+                u.key.name: self._make(("cds", u.key, u.policy), u.key.name, partial(upstream_cluster, u)) for u in ups
+            },
+            EDS: {u.key.name: self._make(("eds", u.key, u.endpoints), u.key.name, partial(endpoints, u)) for u in ups},
+            RDS: {OUTBOUND_ROUTES: self._make(hosts, OUTBOUND_ROUTES, partial(outbound_routes, outbound))},
+        }
+
+    def _snapshot(self, view: ProxyView, shared: _Shared) -> Snapshot:
+        clusters, listeners, routes = dict(shared[CDS]), {}, dict(shared[RDS])
+        address = view.address
+        for port in view.inbound:
+            name = inbound_name(port)
+            clusters[name] = self._make(("cds", port, address), name, partial(inbound_cluster, port, address))
+            listeners[name] = self._make(("lds", port, address), name, partial(inbound_listener, port, address))
+            if port.target.protocol == "http":
+                routes[name] = self._make(("rds", port), name, partial(inbound_routes, port))
+        outbound = partial(outbound_listener, address, self._requests, self._attempts)
+        listeners[OUTBOUND_LISTENER] = self._make(("lds", address), OUTBOUND_LISTENER, outbound)
+        resources = {CDS: clusters, EDS: shared[EDS], LDS: listeners, RDS: routes}
+        return Snapshot(
+            resources=MappingProxyType(resources),
+            vital=frozenset(key.name for key in view.outbound.vital),
+            splits=MappingProxyType(_marks(view.outbound)),
+        )
+
+    def _make(self, key: Hashable, name: str, build: Callable[[], Message]) -> Resource:
+        resource: Resource = self._once(key, lambda: pack(name, build()))
+        return resource
+
+    def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        if key not in self._new:
+            self._new[key] = self._old[key] if key in self._old else make()
+        return self._new[key]
+
+
+def _marks(outbound: Outbound) -> dict[str, SplitMark]:
+    found = {}
+    for split in outbound.splits:
+        backends = {(split.namespace, service) for service, _ in split.weights}
+        names = (u.key.name for u in outbound.upstreams if (u.key.namespace, u.key.service) in backends)
+        found[split.uid] = SplitMark(split.generation, frozenset(names))
+    return found
