@@ -10,7 +10,7 @@ from coalmine.local.errors import BinaryUnavailableError
 __all__ = ["CONTROL_PLANE", "ETCD_VERSION", "KUBECTL", "KUBERNETES_VERSION", "architecture", "label"]
 
 KUBERNETES_VERSION: Final = "1.36.3"
-ETCD_VERSION: Final = "3.6.5"
+ETCD_VERSION: Final = "3.6.8"
 """Both also stand in ``coalmine/local/kubernetes/go.mod``; a test compares them."""
 CONTROL_PLANE: Final = ("kube-apiserver", "kube-controller-manager", "etcd")
 """In the order in which they are built: later ones share packages with earlier ones."""
