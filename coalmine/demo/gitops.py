@@ -72,11 +72,19 @@ class Repository:
 class Applier:
     """Applies the newest commit server-side, and again every few seconds, never with force.
 
-    It stays the owner of what is in git: were Coalmine to write one of these fields, an apply would report the conflict.
+    It stays the owner of what is in git: whoever else writes one of these fields, Coalmine included, makes the next apply
+    report a conflict.
     """
 
     def __init__(
-        self, repository: Repository, clone: Path, kubectl: Kubectl, *, trouble: Callable[[str], None]
+        self,
+        repository: Repository,
+        clone: Path,
+        kubectl: Kubectl,
+        *,
+        trouble: Callable[[str], None],
+        poll: float = POLL_SECONDS,
+        drift: float = DRIFT_SECONDS,
     ) -> None:
         """Describe the applier; `run` starts it.
 
@@ -85,11 +93,15 @@ class Applier:
             clone: Where its own copy goes.
             kubectl: Applies to the cluster.
             trouble: Called with each failure's text.
+            poll: Seconds between two looks at the repository.
+            drift: Seconds after which an unchanged commit is applied again.
         """
         self._repository = repository
         self._clone = clone
         self._kubectl = kubectl
         self._trouble = trouble
+        self._poll = poll
+        self._drift = drift
         self._changed = asyncio.Event()
         self.applied = ""
         """Hash of the commit that was applied last."""
@@ -101,10 +113,10 @@ class Applier:
         last = 0.0
         while True:
             head = await self._repository.head()
-            if head != self.applied or time.monotonic() - last >= DRIFT_SECONDS:
+            if head != self.applied or time.monotonic() - last >= self._drift:
                 await self._apply(head)
                 last = time.monotonic()
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._poll)
 
     async def _apply(self, head: str) -> None:
         await _git(self._clone, "fetch", "--quiet", "origin")

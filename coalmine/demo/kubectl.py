@@ -94,12 +94,9 @@ class Kubectl:
 
     async def watch(self, resource: str) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         """Yield every change of the objects of one kind, as event type and object, until the watch ends."""
-        lines: list[str] = []
         arguments = ("get", resource, "--watch", "--output-watch-events", "--output=json")
         async with contextlib.aclosing(self.lines(*arguments)) as stream:
             async for line in stream:
-                lines.append(line)
-                if line == "}":  # kubectl indents: only the end of a document starts in the first column
-                    event = json.loads("\n".join(lines))
-                    lines.clear()
+                if line.startswith("{"):  # each event is one line; other lines are kubectl's own words
+                    event = json.loads(line)
                     yield event["type"], event["object"]
