@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from mesh.ads.messages import Request
     from mesh.xds.resources import Resource
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["Ledger", "Refused"]
 
 ALL = "*"
+FORGOTTEN = 60.0
+"""Seconds after which an answer to a response is no longer understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ class Ledger:
         """Note what a response carries."""
         versions: dict[str, str | None] = {r.name: r.version for r in resources}
         versions.update(dict.fromkeys(removed))
+        self._flights = {n: f for n, f in self._flights.items() if now - f.since < FORGOTTEN}
         self._flights[nonce] = _Flight(versions, now)
         self.owes_reply = False
         for resource in resources:
@@ -152,9 +155,9 @@ class Ledger:
             self.sent.pop(name, None)
             self._check(name, now)
 
-    def settled(self, now: float, timeout: float) -> bool:
-        """Say whether every desired resource is held or refused, or was waited for long enough."""
-        return not self.pending or now - self.waiting_since >= timeout
+    def settled(self, now: float, timeout: float, ignore: Container[str] = ()) -> bool:
+        """Say whether every desired resource but the ignored is held or refused, or was waited for long enough."""
+        return all(name in ignore for name in self.pending) or now - self.waiting_since >= timeout
 
     def _unsubscribe(self, names: tuple[str, ...]) -> None:
         for name in names:

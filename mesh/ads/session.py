@@ -141,7 +141,9 @@ class Session:
 
     def _may_add(self, type_url: str, now: float) -> bool:
         before = {CDS: (), EDS: (), LDS: (CDS, EDS), RDS: (CDS, EDS, LDS)}[type_url]
-        if not all(self._ledgers[t].settled(now, TIMEOUT) for t in before):
+        # Nobody asks for the endpoints of a cluster that was refused.
+        refused = self._ledgers[CDS].refused
+        if not all(self._ledgers[t].settled(now, TIMEOUT, refused if t == EDS else ()) for t in before):
             return False
         return type_url != RDS or self._has_vital()
 

@@ -1,0 +1,186 @@
+"""The gRPC side of discovery: one delta stream for each proxy, and the server that telemetry shares."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+import grpc.aio
+
+from mesh.ads.messages import decode, encode
+from mesh.ads.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from mesh.ads.messages import Response
+    from mesh.xds.resources import Snapshot
+
+__all__ = ["AdsServer", "proxy_of"]
+
+log = logging.getLogger(__name__)
+
+_SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+_METHOD: Final = "DeltaAggregatedResources"
+_OPTIONS: Final = (
+    # Two control planes on one port would each get half of the proxies.
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+)
+_TICK: Final = 1.0
+
+
+def proxy_of(node_id: str) -> str | None:
+    """Return ``namespace/pod`` of a node id ``sidecar~<address>~<pod>.<namespace>``; None for any other id."""
+    name = node_id.rpartition("~")[2]
+    pod, dot, namespace = name.rpartition(".")
+    return f"{namespace}/{pod}" if dot and pod and namespace else None
+
+
+class _Stream:
+    """A session with its way out."""
+
+    def __init__(self) -> None:
+        self.session = Session()
+        self.proxy = ""
+        self.outbox: asyncio.Queue[Response | Exception | None] = asyncio.Queue()
+
+    def send(self, responses: list[Response]) -> None:
+        for response in responses:
+            self.outbox.put_nowait(response)
+
+    def fail(self, error: Exception) -> None:
+        self.outbox.put_nowait(error)
+
+
+class AdsServer:
+    """Serves what ``publish`` gave it last.
+
+    Args:
+        clock: Monotonic seconds.
+        changed: Called in the event loop when a proxy has come, gone, acknowledged or refused.
+    """
+
+    def __init__(self, *, clock: Callable[[], float], changed: Callable[[], None] = lambda: None) -> None:
+        self.grpc: Final = grpc.aio.server(options=_OPTIONS)
+        self._clock = clock
+        self._changed = changed
+        self._streams: dict[str, list[_Stream]] = {}
+        self._snapshots: Mapping[str, Snapshot] = {}
+        self._ticker: asyncio.Task[None] | None = None
+        handler = grpc.stream_stream_rpc_method_handler(self._serve)
+        self.grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}),))
+
+    async def start(self, address: str) -> int:
+        """Listen on ``host:port`` (port 0 takes a free one); return the port.
+
+        Raises:
+            RuntimeError: The address cannot be listened on.
+        """
+        port: int = self.grpc.add_insecure_port(address)
+        await self.grpc.start()
+        self._ticker = asyncio.create_task(self._tick())
+        return port
+
+    async def stop(self) -> None:
+        """End all streams and stop listening; the proxies keep what they hold."""
+        if self._ticker:
+            self._ticker.cancel()
+        await self.grpc.stop(grace=None)
+
+    def publish(self, snapshots: Mapping[str, Snapshot]) -> None:
+        """Offer each connected proxy (``namespace/pod``) its snapshot; proxies without one keep what they hold."""
+        self._snapshots = snapshots
+        for proxy, streams in list(self._streams.items()):
+            if (snapshot := snapshots.get(proxy)) is not None:
+                for stream in streams:
+                    self._offer(stream, snapshot)
+        self._changed()
+
+    def fail(self, proxy: str, error: Exception) -> None:
+        """End the proxy's streams with an error that it can log; it keeps what it holds and comes again."""
+        for stream in self._streams.get(proxy, ()):
+            stream.fail(error)
+
+    def session(self, proxy: str) -> Session | None:
+        """Return the session of the proxy's newest stream."""
+        streams = self._streams.get(proxy)
+        return streams[-1].session if streams else None
+
+    @property
+    def connected(self) -> frozenset[str]:
+        """The proxies that have a stream."""
+        return frozenset(self._streams)
+
+    async def _serve(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        stream = _Stream()
+        reader = asyncio.create_task(self._read(stream, requests))
+        try:
+            while True:
+                item = await stream.outbox.get()
+                if item is None:
+                    return
+                if isinstance(item, Exception):
+                    await context.abort(grpc.StatusCode.INTERNAL, f"coalmine: {item}")
+                else:
+                    await context.write(encode(item))
+        finally:
+            reader.cancel()
+            self._leave(stream)
+
+    async def _read(self, stream: _Stream, requests: AsyncIterator[bytes]) -> None:
+        """Feed the session; whatever goes wrong ends the stream, since a silent one would hang the proxy."""
+        try:
+            async for wire in requests:
+                request, node_id = decode(wire)
+                if not stream.proxy:
+                    self._join(stream, node_id)
+                if request.error is not None:
+                    log.warning("%s refused %s: %s", stream.proxy, request.type_url, request.error)
+                stream.send(stream.session.receive(request, self._clock()))
+                if request.nonce:
+                    self._changed()
+        except Exception as error:
+            log.warning("stream of %s ends: %s", stream.proxy or "an unknown proxy", error, exc_info=True)
+            stream.fail(error)
+        else:
+            stream.outbox.put_nowait(None)
+
+    def _join(self, stream: _Stream, node_id: str) -> None:
+        proxy = proxy_of(node_id)
+        if proxy is None:
+            raise ValueError(f"node id {node_id!r} is not sidecar~<address>~<pod>.<namespace>")
+        stream.proxy = proxy
+        self._streams.setdefault(proxy, []).append(stream)
+        log.info("%s connected", proxy)
+        if (snapshot := self._snapshots.get(proxy)) is not None:
+            stream.session.offer(snapshot, self._clock())
+        self._changed()
+
+    def _leave(self, stream: _Stream) -> None:
+        streams = self._streams.get(stream.proxy, [])
+        if stream in streams:
+            streams.remove(stream)
+            log.info("%s disconnected", stream.proxy)
+        if not streams:
+            self._streams.pop(stream.proxy, None)
+        self._changed()
+
+    def _offer(self, stream: _Stream, snapshot: Snapshot) -> None:
+        try:
+            stream.send(stream.session.offer(snapshot, self._clock()))
+        except Exception as error:
+            log.exception("snapshot for %s", stream.proxy)
+            stream.fail(error)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            for streams in list(self._streams.values()):
+                for stream in streams:
+                    stream.send(stream.session.tick(self._clock()))
