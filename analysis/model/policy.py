@@ -16,12 +16,17 @@ class ErrorPolicy:
         absolute: Tolerated additional share of failed attempts (0.0025: a quarter of a point).
         warm_up: Seconds of a pod's life that do not count (gross guards have no warm-up).
         slo: Share of failed attempts that is never tolerated, whatever the baseline does; None for no such guard.
+        noise_ratio: Ratio of error rates that nobody minds: a rollback must show that the canary is beyond it.
+        noise_absolute: Additional share of failed attempts that nobody minds. Between noise and margin lies what is
+            neither promoted quickly nor rolled back quickly: whichever evidence comes first decides.
     """
 
     ratio: float = 1.5
     absolute: float = 0.0025
     warm_up: float = 10.0
     slo: float | None = None
+    noise_ratio: float = 1.05
+    noise_absolute: float = 0.0002
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +36,12 @@ class LatencyPolicy:
     Attributes:
         ratio: Tolerated slow-down that promotion must rule out.
         warm_up: Seconds of a pod's life that do not count.
+        noise_ratio: Slow-down that nobody minds: a rollback must show that the canary is slower than this.
     """
 
     ratio: float = 1.25
     warm_up: float = 90.0
+    noise_ratio: float = 1.03
 
 
 @dataclass(frozen=True, slots=True)

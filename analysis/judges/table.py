@@ -1,0 +1,168 @@
+"""Windows as arrays: one table for a look, merged to a coarser grid where that loses nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from analysis.model.counts import Arm, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from analysis.stats.counting import Array
+
+__all__ = ["Table", "tabulate"]
+
+_GRIDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+_MOST_CELLS: Final = 240
+_ENOUGH_BASELINE: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Counts by window and pod.
+
+    Attributes:
+        start: Start of each window, Unix seconds, ascending.
+        end: End of each window.
+        pods: Pod names; empty for an arm's requests that reached no pod.
+        canary: Which columns are the canary's.
+        attempts: Attempts, windows × pods.
+        errors: Of those, the failed ones.
+        latency: Attempts by bucket, windows × pods × buckets.
+    """
+
+    start: Array
+    end: Array
+    pods: tuple[str, ...]
+    canary: NDArray[np.bool_]
+    attempts: Array
+    errors: Array
+    latency: Array
+
+    def masked(self, keep: NDArray[np.bool_]) -> Table:
+        """The table with the counts outside ``keep`` (broadcast to windows × pods) set to 0."""
+        mask = np.broadcast_to(keep, self.attempts.shape)
+        return replace(
+            self, attempts=self.attempts * mask, errors=self.errors * mask, latency=self.latency * mask[:, :, None]
+        )
+
+    def warm(self, pods_started: Mapping[str, float], warm_up: float) -> Table:
+        """Only what pods did after their warm-up; pods of unknown age count as warm."""
+        born = np.array([pods_started.get(pod, -math.inf) for pod in self.pods], dtype=np.float64)
+        return self.masked(self.start[:, None] >= born[None, :] + warm_up)
+
+    def without(self, pod: str) -> Table:
+        """The table without one canary pod."""
+        return self.masked(np.array([not (c and name == pod) for c, name in zip(self.canary, self.pods, strict=True)]))
+
+    def since(self, time: float) -> Table:
+        """Only the windows that start at ``time`` or later."""
+        rows = self.start >= time
+        return replace(
+            self,
+            start=self.start[rows],
+            end=self.end[rows],
+            attempts=self.attempts[rows],
+            errors=self.errors[rows],
+            latency=self.latency[rows],
+        )
+
+    def merged(self, step_starts: Sequence[float], seconds: float | None = None) -> Table:
+        """The table on a coarser grid whose cells never span two steps (the share of traffic changes there).
+
+        Args:
+            step_starts: When steps began.
+            seconds: Length of a cell, ``math.inf`` for one cell a step; by default as short as keeps their number small.
+        """
+        if not self.start.size:
+            return self
+        seconds = seconds or self._grid()
+        step = np.searchsorted(np.sort(np.asarray(step_starts, dtype=np.float64)), self.start, side="right")
+        cell = np.floor(self.start / seconds)
+        first = np.concatenate([[True], (np.diff(cell) != 0) | (np.diff(step) != 0)])
+        rows = np.flatnonzero(first)
+        last = np.concatenate([rows[1:] - 1, [self.start.size - 1]])
+        return replace(
+            self,
+            start=self.start[rows],
+            end=self.end[last],
+            attempts=np.add.reduceat(self.attempts, rows, axis=0),
+            errors=np.add.reduceat(self.errors, rows, axis=0),
+            latency=np.add.reduceat(self.latency, rows, axis=0),
+        )
+
+    def _grid(self) -> float:
+        """Cells of a second while there are few; longer ones for long releases and where the baseline is sparse."""
+        span = max(float(self.end[-1] - self.start[0]), 1e-9)
+        rate = float(self.attempts[:, ~self.canary].sum()) / span
+        for seconds in _GRIDS:
+            if span <= seconds * _MOST_CELLS and rate * seconds >= _ENOUGH_BASELINE:
+                return seconds
+        return _GRIDS[-1]
+
+
+def tabulate(windows: Sequence[Window], buckets: int) -> Table:
+    """Turn windows into a table, sorted by time.
+
+    Args:
+        windows: Windows that do not overlap.
+        buckets: Number of latency buckets; counts of another length are refused.
+
+    Raises:
+        ValueError: A pod's latency counts have another number of buckets than the policy's bounds make.
+    """
+    windows = sorted(windows, key=lambda window: window.start)
+    columns: dict[tuple[Arm, str], int] = {}
+    rows: list[int] = []
+    cols: list[int] = []
+    counts: list[tuple[int, int]] = []
+    histograms: list[tuple[int, ...]] = []
+    places: list[int] = []
+    for index, window in enumerate(windows):
+        for pod in window.pods:
+            if pod.latency:
+                if len(pod.latency) != buckets:
+                    raise ValueError(
+                        f"latency of pod {pod.pod!r} has {len(pod.latency)} buckets and bounds_ms makes {buckets}: "
+                        "give counts for the policy's own bounds, one more than the bounds"
+                    )
+                places.append(len(rows))
+                histograms.append(pod.latency)
+            rows.append(index)
+            cols.append(columns.setdefault((pod.arm, pod.pod), len(columns)))
+            counts.append((pod.attempts, pod.errors))
+    return _fill(windows, columns, (rows, cols, counts), (places, histograms), buckets)
+
+
+def _fill(
+    windows: Sequence[Window],
+    columns: Mapping[tuple[Arm, str], int],
+    cells: tuple[list[int], list[int], list[tuple[int, int]]],
+    latency: tuple[list[int], list[tuple[int, ...]]],
+    buckets: int,
+) -> Table:
+    shape = (len(windows), len(columns))
+    totals = np.zeros((*shape, 2))
+    histograms = np.zeros((*shape, buckets))
+    rows, cols = np.asarray(cells[0], dtype=np.intp), np.asarray(cells[1], dtype=np.intp)
+    if rows.size:
+        np.add.at(totals, (rows, cols), np.asarray(cells[2], dtype=np.float64))
+    places = np.asarray(latency[0], dtype=np.intp)
+    if places.size:
+        np.add.at(histograms, (rows[places], cols[places]), np.asarray(latency[1], dtype=np.float64))
+    return Table(
+        start=np.array([window.start for window in windows], dtype=np.float64),
+        end=np.array([window.end for window in windows], dtype=np.float64),
+        pods=tuple(pod for _, pod in columns),
+        canary=np.array([arm is Arm.CANARY for arm, _ in columns], dtype=np.bool_),
+        attempts=totals[:, :, 0],
+        errors=np.minimum(totals[:, :, 1], totals[:, :, 0]),
+        latency=histograms,
+    )

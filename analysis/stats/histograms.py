@@ -1,0 +1,81 @@
+"""Latency from cumulative buckets: survival, quantiles for display, ranks, and what a slow-down does to a histogram.
+
+Inside a bucket latencies are taken as spread evenly on the log scale.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from analysis.stats.counting import Array
+
+__all__ = ["centred_ranks", "edges", "nearest_boundary", "quantile", "slowed_ratio", "survival", "survival_at"]
+
+
+def edges(bounds: Sequence[float]) -> Array:
+    """Lower and upper ends of the buckets: half the first bound, the bounds, and twice the last one."""
+    inner = np.asarray(bounds, dtype=np.float64)
+    return np.concatenate([[inner[0] / 2], inner, [inner[-1] * 2]])
+
+
+def survival(counts: Array) -> Array:
+    """Share of requests above each of the ``len(counts) + 1`` edges; all 0 without requests."""
+    total = counts.sum()
+    above = np.concatenate([np.cumsum(counts[::-1])[::-1], [0.0]])
+    return above / total if total > 0 else np.zeros_like(above)
+
+
+def survival_at(counts: Array, bounds: Sequence[float], at: Array) -> Array:
+    """Share of requests slower than each value of ``at`` (milliseconds), interpolated."""
+    return np.asarray(np.interp(np.log(at), np.log(edges(bounds)), survival(counts), left=1.0, right=0.0))
+
+
+def quantile(counts: Array, bounds: Sequence[float], share: float) -> float | None:
+    """The latency (milliseconds) that ``share`` of the requests do not exceed, interpolated; None without requests.
+
+    For display only: decisions are made on counts.
+    """
+    if counts.sum() <= 0:
+        return None
+    below = 1.0 - survival(counts)
+    ends = np.log(edges(bounds))
+    bucket = max(min(int(np.searchsorted(below, share, side="left")), counts.size) - 1, 0)
+    mass = below[bucket + 1] - below[bucket]
+    part = (share - below[bucket]) / mass if mass > 0 else 1.0
+    return float(np.exp(ends[bucket] + (ends[bucket + 1] - ends[bucket]) * min(max(part, 0.0), 1.0)))
+
+
+def slowed_ratio(counts: Array, bounds: Sequence[float], factor: float) -> Array:
+    """Ratio of each bucket's share when every latency is multiplied by ``factor``, to its share now.
+
+    This is how "``factor`` times slower is fine" becomes a margin on counts. Half a request is spread over each
+    histogram, so that an empty bucket gives a finite ratio.
+    """
+    total = float(counts.sum())
+    if total <= 0:
+        return np.ones_like(counts)
+    limits = np.log(edges(bounds))
+    moved = np.interp(limits - np.log(factor), limits, survival(counts), left=1.0, right=0.0)
+    moved[0], moved[-1] = 1.0, 0.0
+    smooth = 0.5 / (total + 1.0)
+    return np.asarray((np.maximum(-np.diff(moved), 0.0) + smooth) / (counts / total + smooth))
+
+
+def nearest_boundary(counts: Array, share: float) -> int:
+    """Index of the bucket bound whose exceedance share is nearest to ``share`` on the log scale."""
+    above = survival(counts)[1:-1]
+    smooth = 0.5 / (float(counts.sum()) + 1.0)
+    return int(np.argmin(np.abs(np.log((above + smooth) / share))))
+
+
+def centred_ranks(counts: Array) -> Array:
+    """Wilcoxon scores of the buckets: midrank as a share, less one half. Their mean over the counts is 0."""
+    total = float(counts.sum())
+    if total <= 0:
+        return np.zeros_like(counts)
+    return np.asarray((np.cumsum(counts) - counts / 2) / total - 0.5)

@@ -1,0 +1,73 @@
+"""Confidence sequences: intervals that hold at every look at once, by inverting the counting e-process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from analysis.stats.bets import GRID, LOG_STAKES_BETTER, LOG_STAKES_WORSE
+from analysis.stats.counting import Array, log_evalues, log_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["difference_interval", "rejected_up_to"]
+
+_HALVINGS: Final = 16
+
+
+def difference_interval(
+    canary: Array, baseline: Array, canary_n: Array, baseline_n: Array, *, alpha: float = 0.01, dispersion: float = 1.0
+) -> tuple[float, float] | None:
+    """Anytime-valid interval of the difference of bad shares, canary less baseline.
+
+    The bounds are the margins that the e-processes against "at most this much more" and "at least this much more"
+    just fail to refute at ``alpha / 2`` each.
+
+    Args:
+        canary: Bad canary requests by stratum.
+        baseline: Bad baseline requests by stratum.
+        canary_n: Canary attempts by stratum.
+        baseline_n: Baseline attempts by stratum.
+        alpha: Probability that the interval ever misses the true difference.
+        dispersion: Factor by which counts vary more than independent ones.
+
+    Returns:
+        Lower and upper bound within [-1, 1]; None without attempts on both sides.
+    """
+    if canary_n.sum() <= 0 or baseline_n.sum() <= 0:
+        return None
+    both = (canary_n > 0) & (baseline_n > 0)
+    canary, baseline, canary_n, baseline_n = canary[both], baseline[both], canary_n[both], baseline_n[both]
+    tilts = GRID[None, :]
+    free = log_evalues(canary[:, None], baseline[:, None], canary_n, baseline_n, tilts).sum(axis=0) / dispersion
+    priced = log_evalues(canary[:, None], baseline[:, None], canary_n, baseline_n, tilts, absolute=1.0).sum(axis=0)
+    price = free - priced / dispersion
+    goal = float(np.log(2.0 / alpha))
+
+    def worse(margin: float) -> bool:
+        return log_mean(free - price * margin, LOG_STAKES_WORSE) >= goal
+
+    def better(margin: float) -> bool:
+        return log_mean(free + price * margin, LOG_STAKES_BETTER) >= goal
+
+    return rejected_up_to(worse, -1.0, 1.0), -rejected_up_to(better, -1.0, 1.0)
+
+
+def rejected_up_to(rejected: Callable[[float], bool], low: float, high: float) -> float:
+    """The largest margin between ``low`` and ``high`` that is refuted, by halving; ``low`` when none is.
+
+    Args:
+        rejected: Whether a margin is refuted; true below some point and false above it.
+        low: Smallest margin.
+        high: Largest margin.
+    """
+    if rejected(high):
+        return high
+    if not rejected(low):
+        return low
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rejected(middle) else (low, middle)
+    return low
