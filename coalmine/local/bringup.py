@@ -104,5 +104,5 @@ class BringUp:
 
     def _apply_manifests(self) -> None:
         resources = manifests.custom_resources()
-        self._kubectl.apply((*resources, *manifests.roles()))
+        self._kubectl.apply((*resources, *manifests.companions()))
         self._kubectl.await_custom_resources(resources)

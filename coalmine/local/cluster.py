@@ -17,6 +17,7 @@ from coalmine.local.components import GRACE_SECONDS
 from coalmine.local.errors import LocalError
 from coalmine.local.kube import Api, Kubectl
 from coalmine.local.layout import APISERVER, ETCD, KCM, NODE, START_ORDER, Layout, default_state_dir
+from coalmine.local.node.runtime import kill_all
 from coalmine.local.progress import Progress, SilentProgress
 from coalmine.local.readiness import Readiness
 from coalmine.local.settings import LOOPBACK, Settings, load_settings
@@ -29,6 +30,7 @@ __all__ = ["BARE", "ComponentStatus", "LocalCluster"]
 
 BARE = (ETCD, APISERVER, KCM, NODE)
 """What ``--bare`` starts: a plain Kubernetes without the mesh and the controller."""
+_POD_GRACE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ class LocalCluster:
         self.start(component)
 
     def down(self, *, delete: bool = False) -> tuple[str, ...]:
-        """End every component.
+        """End every component, and every process of every pod.
 
         Args:
             delete: Delete the cluster's state as well: its objects, certificates, logs.
@@ -176,11 +178,11 @@ class LocalCluster:
         with self._locked():
             running = [name for name in reversed(START_ORDER) if self._living(name)]
             for name in reversed(START_ORDER):
-                if name in running:
-                    with self._progress.task(f"ending {name}"):
-                        self._end(name, signal.SIGTERM)
-                else:
-                    self.layout.record(name).unlink(missing_ok=True)
+                with self._progress.task(f"ending {name}"):
+                    self._end(name, signal.SIGTERM)
+                    if name == NODE:
+                        # The agent leaves its pods running for the next one, and may have been killed itself.
+                        kill_all(self.layout.node_state, grace_seconds=_POD_GRACE_SECONDS)
             if delete:
                 shutil.rmtree(self.layout.root)
         return tuple(running)

@@ -17,8 +17,8 @@ __all__ = ["GRACE_SECONDS", "NODE_NAME", "SERVICE_CIDR", "Programs", "commands",
 
 NODE_NAME: Final = "local"
 SERVICE_CIDR: Final = "10.96.0.0/16"
-GRACE_SECONDS: Final[Mapping[str, float]] = {ETCD: 10, APISERVER: 10, KCM: 5, MESH: 10, NODE: 45, CONTROLLER: 10}
-"""Seconds from SIGTERM to SIGKILL. The node agent ends its pods first: 30 s of grace each is Kubernetes' default."""
+GRACE_SECONDS: Final[Mapping[str, float]] = {ETCD: 10, APISERVER: 10, KCM: 5, MESH: 10, NODE: 10, CONTROLLER: 10}
+"""Seconds from SIGTERM to SIGKILL."""
 
 _CONTROLLERS_OFF: Final = (
     # EndpointSlices refuse addresses of 127/8.
@@ -177,6 +177,7 @@ def _node(layout: Layout, settings: Settings) -> Sequence[str]:
             "state-dir": layout.node_state,
             "tls-cert": layout.pki / "node-server.crt",
             "tls-key": layout.pki / "node-server.key",
+            "client-ca": layout.pki / "ca.crt",
             "port": settings.ports.node,
         }
     )

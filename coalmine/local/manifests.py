@@ -1,4 +1,4 @@
-"""The manifests that a new cluster gets: custom resource definitions and roles."""
+"""The manifests that a new cluster gets: custom resource definitions, and what goes with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import coalmine
 
-__all__ = ["custom_resources", "roles"]
+__all__ = ["companions", "custom_resources"]
 
 _PACKAGE = Path(coalmine.__file__).parent
 
@@ -16,9 +16,9 @@ def custom_resources() -> tuple[Path, ...]:
     return _files("crds", "*.yaml")
 
 
-def roles() -> tuple[Path, ...]:
-    """Return the files that give the controller and the mesh their rights, and that refuse unknown fields."""
-    return _files("deploy", "*/rbac.yaml") + _files("deploy", "*/unknown-fields.yaml")
+def companions() -> tuple[Path, ...]:
+    """Return the files with the rights of controller and mesh, and the policies that refuse unknown fields."""
+    return (*_files("deploy", "*/rbac.yaml"), *_files("deploy", "*/unknown-fields.yaml"))
 
 
 def _files(folder: str, pattern: str) -> tuple[Path, ...]:

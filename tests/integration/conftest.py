@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import uuid
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,6 @@ import pytest
 from rich.console import Console
 
 from coalmine.local.cluster import LocalCluster
-from coalmine.local.layout import NODE
 from coalmine.local.progress import ConsoleProgress
 
 if TYPE_CHECKING:
@@ -28,9 +26,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     state: Path = tmp_path_factory.mktemp("cluster")
     progress = ConsoleProgress(Console(stderr=True))
     cluster = LocalCluster(f"test-{uuid.uuid4().hex[:6]}", state, pod_cidr=FIRST_POD_RANGE, progress=progress)
-    skip = () if importlib.util.find_spec("coalmine.local.node.cli") else (NODE,)
     try:
-        cluster.up(bare=True, skip=skip)
+        cluster.up(bare=True)
         yield cluster
     finally:
         cluster.down(delete=True)
