@@ -1,0 +1,147 @@
+"""The hold, installed by the controller's own user, and a Deployment to hold."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+import ssl
+
+import aiohttp
+import pytest
+import yaml
+
+from rollouts.api.admission import ADMISSION_GROUP, HOLD_NAME
+from rollouts.api.names import ROLLOUT_LABEL
+from rollouts.engine.hold import install_policy, install_webhook, wait_for_hold
+from rollouts.handlers.hold import serve_hold
+
+PATIENCE_SECONDS = 30
+
+
+class Connection:
+    """The API server, as the controller's user."""
+
+    def __init__(self, session, server):
+        self._session = session
+        self._server = server
+
+    async def request(self, method, path, *, query=None, body=None, content_type="application/json"):
+        data = None if body is None else json.dumps(body)
+        headers = {"Content-Type": content_type}
+        async with self._session.request(
+            method, self._server + path, params=query, data=data, headers=headers
+        ) as answer:
+            if answer.status == 404:
+                return None
+            if answer.status >= 400:
+                raise (
+                    PermissionError(await answer.text()) if answer.status == 403 else RuntimeError(await answer.text())
+                )
+            return await answer.json()
+
+
+@pytest.fixture
+async def api(cluster, tmp_path):
+    config = yaml.safe_load(cluster.kubeconfig_for("controller").read_text())
+    user = config["users"][0]["user"]
+    ca = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
+    pair = tmp_path / "controller.pem"
+    pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+    context = ssl.create_default_context(cadata=ca)
+    context.load_cert_chain(pair)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+        yield Connection(session, cluster.server)
+
+
+@pytest.fixture
+def run(kubectl):
+    """kubectl without blocking the webhook, which is served by this very event loop."""
+
+    async def run(*args, stdin=None):
+        return await asyncio.to_thread(kubectl, *args, stdin=stdin)
+
+    return run
+
+
+@pytest.fixture
+async def uninstalled(run):
+    """Neither policy nor webhook, before and after."""
+    names = ("mutatingadmissionpolicybinding", "mutatingadmissionpolicy", "mutatingwebhookconfiguration")
+    remove = [f"{kind}.{ADMISSION_GROUP}/{HOLD_NAME}" for kind in names]
+    await run("delete", "--ignore-not-found", *remove)
+    yield
+    await run("delete", "--ignore-not-found", *remove)
+
+
+@pytest.fixture
+async def webhook(cluster):
+    """The webhook on a free port, with the cluster's own certificates."""
+    pki = cluster.layout.pki
+    runner = await serve_hold("127.0.0.1:0", pki / "webhook-server.crt", pki / "webhook-server.key")
+    yield f"127.0.0.1:{runner.addresses[0][1]}", (pki / "ca.crt").read_bytes()
+    await runner.cleanup()
+
+
+def manifest(image="registry.example/pay:1", *, labelled=True, **spec):
+    labels = {ROLLOUT_LABEL: "pay"} if labelled else {}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "pay", "labels": labels},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": "pay"}},
+            "template": {
+                "metadata": {"labels": {"app": "pay"}},
+                "spec": {"containers": [{"name": "c", "image": image}]},
+            },
+            **spec,
+        },
+    }
+
+
+@pytest.fixture
+def deployment_manifest():
+    """Makes the manifest of Deployment ``pay``."""
+    return manifest
+
+
+@pytest.fixture
+async def deployment(run, namespace):
+    """An adopted Deployment: applied server-side as a GitOps tool does, then labelled by somebody else."""
+    await run("apply", "--server-side", "-n", namespace, "-f", "-", stdin=json.dumps(manifest(labelled=False)))
+    await run("label", "-n", namespace, "deployment/pay", f"{ROLLOUT_LABEL}=pay")
+    await run("wait", "-n", namespace, "--for=create", "replicaset", "-l", "app=pay", "--timeout=30s")
+    return "pay"
+
+
+@pytest.fixture(params=["policy", "webhook"])
+async def hold(request, api, uninstalled, webhook, namespace, deployment):
+    """Each of the two holds, in force."""
+    if request.param == "policy":
+        await install_policy(api)
+    else:
+        await install_webhook(api, *webhook)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await wait_for_hold(api, namespace, deployment)
+    return request.param
+
+
+@pytest.fixture
+def state(run, namespace):
+    """What the API server holds of Deployment ``pay``."""
+
+    async def state():
+        return json.loads(await run("get", "deployment", "pay", "-n", namespace, "-o", "json", "--show-managed-fields"))
+
+    return state
+
+
+@pytest.fixture
+def unused_address():
+    """An address on which nobody listens: bound, but not listening, so that nobody else gets it meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
