@@ -186,7 +186,7 @@ def _number(value: float) -> str:
 def progress(share: float, *, style: str, width: int = _BAR) -> Text:
     """Draw a bar that is full at 1."""
     filled = round(width * min(max(share, 0.0), 1.0))
-    return Text("━" * filled, style=style).append("━" * (width - filled), style="bright_black")
+    return Text().append("━" * filled, style=style).append("━" * (width - filled), style="bright_black")
 
 
 def _log(scene: Scene) -> RenderableType:
