@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import os
 import shlex
 import signal
 import sys
@@ -89,8 +88,6 @@ def run_demo(
         LocalError: The cluster did not start.
         DemoError: The shop did not start.
     """
-    # Pods are processes that find python3 through this path: with the libraries that the shop's programs need.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     cluster = LocalCluster(name, progress=ConsoleProgress(console))
     with _alone(cluster), _running(cluster, keep=keep):
         kubectl = Kubectl(cluster.kubectl().program, cluster.kubeconfig, cluster.layout.kubectl_cache, NAMESPACE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +29,8 @@ def component_environment(env: Mapping[str, str]) -> dict[str, str]:
     for key in ("NO_PROXY", "no_proxy"):
         result[key] = ",".join(filter(None, (result.get(key), _LOCAL_ADDRESSES)))
     result["PYTHONUNBUFFERED"] = "1"
+    # A pod that runs python3 gets the interpreter that has our libraries, also when no virtual environment is activated.
+    result["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), result.get("PATH", os.defpath)))
     # In a checkout that is not installed the components run from where this module came from.
     home = str(Path(coalmine.__file__).parent.parent)
     if not home.endswith(("site-packages", "dist-packages")):

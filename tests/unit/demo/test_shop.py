@@ -1,11 +1,10 @@
 """The shop's manifests as the demo commits them."""
 
-from pathlib import Path
-
+import pytest
 import yaml
 
 from coalmine.demo.scenes import shortened
-from coalmine.demo.shop import manifests, shop_folder
+from coalmine.demo.shop import main, manifests, shop_folder
 from rollouts.api.rollout import RolloutSpec
 
 
@@ -13,12 +12,20 @@ def documents(files: dict[str, str]) -> list[dict]:
     return [d for text in files.values() for d in yaml.safe_load_all(text)]
 
 
-def test_pods_run_in_the_folder_of_the_programs() -> None:
+def test_every_pod_runs_a_program_of_the_shop() -> None:
     found = documents(manifests(shop_folder(), 50))
     containers = [c for d in found if d["kind"] == "Deployment" for c in d["spec"]["template"]["spec"]["containers"]]
     assert len(containers) == 3
     for container in containers:
-        assert (Path(container["workingDir"]) / container["command"][1]).is_file()
+        *command, program = container["command"]
+        assert command == ["python3", "-m", "coalmine.demo.shop"]
+        assert (shop_folder() / f"{program}.py").is_file()
+
+
+@pytest.mark.parametrize("arguments", [[], ["nope"], ["payment", "load"], ["../payment"]])
+def test_anything_else_is_refused_with_what_there_is(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match=r"frontend\|load\|payment"):
+        main(arguments)
 
 
 def test_the_namespace_comes_first() -> None:
