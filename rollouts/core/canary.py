@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rollouts.core.observed import Service, Subject, Workload
 
-__all__ = ["canary_deployment", "canary_labels", "canary_service", "capacity", "selects"]
+__all__ = ["canary_deployment", "canary_labels", "canary_service", "capacity", "owner_reference", "selects"]
 
 ROLE = "canary"
 _PORT_FIELDS = ("name", "port", "targetPort", "protocol", "appProtocol")
@@ -68,7 +68,8 @@ def _selector(deployment: Workload, service: Service) -> dict[str, str]:
     return {k: v for k, v in labels.items() if k == ROLE_LABEL or template.get(k) != v}
 
 
-def _owner(subject: Subject) -> dict[str, Any]:
+def owner_reference(subject: Subject) -> dict[str, Any]:
+    """Return what makes an object the Rollout's, so that it goes with it."""
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "Rollout",
@@ -84,7 +85,7 @@ def _metadata(name: str, subject: Subject) -> dict[str, Any]:
         "name": name,
         "namespace": subject.namespace,
         "labels": {ROLE_LABEL: ROLE},
-        "ownerReferences": [_owner(subject)],
+        "ownerReferences": [owner_reference(subject)],
     }
 
 

@@ -236,8 +236,8 @@ def passed(c: Context) -> Signal | None:
         return None
     if c.notes.weight == 0:
         return _next(c, "the canary gets no requests in this step: nothing to judge")
-    if not c.spec.analysis.enabled:
-        return _next(c, "the step's time is over; spec.analysis.enabled is false")
+    if not c.judged:
+        return _next(c, "the step's time is over; spec.analysis judges nothing")
     if c.decision is Decision.PROMOTE and c.o.measured.verdict:
         return _next(c, c.o.measured.verdict.summary)
     if not c.has_baseline and c.decision in {Decision.NO_BASELINE, Decision.CONTINUE}:

@@ -218,7 +218,13 @@ class Context:
     def decision(self) -> Decision | None:
         """The judge's answer; None when nothing is judged."""
         verdict = self.o.measured.verdict
-        return verdict.decision if verdict and self.spec.analysis.enabled else None
+        return verdict.decision if verdict and self.judged else None
+
+    @property
+    def judged(self) -> bool:
+        """Whether the spec wants anything judged."""
+        analysis = self.spec.analysis
+        return analysis.enabled and (analysis.errors.enabled or analysis.latency.enabled)
 
     @property
     def has_baseline(self) -> bool:

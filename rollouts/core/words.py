@@ -83,8 +83,8 @@ def _weighting(c: Context) -> str:
 
 
 def _judging(c: Context) -> str:
-    if not c.spec.analysis.enabled:
-        return f"at {c.notes.weight} % for {format_duration(c.spec.analysis.min_step_duration)}; nothing is judged (spec.analysis.enabled is false)"
+    if not c.judged:
+        return f"at {c.notes.weight} % for {format_duration(c.spec.analysis.min_step_duration)}; spec.analysis judges nothing"
     measured = c.o.measured
     why = measured.problem or (measured.verdict.summary if measured.verdict else "nothing was measured yet")
     if not c.has_baseline:

@@ -1,1 +1,1 @@
-"""Gathers what is observed, asks the core, applies what it says."""
+"""Gather, decide, apply: the I/O around ``rollouts.core``."""

@@ -1,0 +1,74 @@
+"""``coalmine controller``: the controller's commands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import click
+
+from rollouts.api.admission import Hold
+
+__all__ = ["controller"]
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def controller() -> None:
+    """The controller: watches Rollouts and releases their Deployments step by step."""
+
+
+@controller.command()
+@click.option("--kubeconfig", type=_FILE, help="How to reach the API server; without it, the pod's service account.")
+@click.option("--mesh-url", required=True, help="The mesh control plane's HTTP address, e.g. http://127.0.0.1:15080.")
+@click.option(
+    "--hold",
+    type=click.Choice(["auto", *Hold]),
+    default="auto",
+    show_default=True,
+    help="How changed templates are held: by a MutatingAdmissionPolicy, by our webhook, or by what the API server has.",
+)
+@click.option("--webhook-address", help="HOST:PORT where the hold's webhook is served.")
+@click.option("--tls-cert", type=_FILE, help="The webhook's certificate, PEM.")
+@click.option("--tls-key", type=_FILE, help="Its key, PEM.")
+@click.option("--ca-file", type=_FILE, help="What the API server checks the certificate against, PEM.")
+@click.option(
+    "--health-address", default="127.0.0.1:15090", show_default=True, help="HOST:PORT of /healthz and /readyz."
+)
+@click.option("--verbose", is_flag=True, help="Log every conflict and retry too.")
+def run(  # noqa: PLR0917 - click passes them by name
+    kubeconfig: Path | None,
+    mesh_url: str,
+    hold: str,
+    webhook_address: str | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    ca_file: Path | None,
+    health_address: str,
+    *,
+    verbose: bool,
+) -> None:
+    """Run the controller until it gets SIGTERM."""
+    from rollouts.wiring.run import Options  # noqa: PLC0415 - kopf and aiohttp load only where they are needed
+    from rollouts.wiring.run import run as run_controller  # noqa: PLC0415
+
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    options = Options(
+        kubeconfig=kubeconfig,
+        mesh_url=mesh_url,
+        hold=hold,
+        health_address=health_address,
+        webhook_address=webhook_address,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        ca_file=ca_file,
+    )
+    try:
+        asyncio.run(run_controller(options))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None

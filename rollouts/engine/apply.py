@@ -1,0 +1,142 @@
+"""Doing what a decision asks: one small function for each action."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from rollouts.api.names import FIELD_MANAGER, FINALIZER, GROUP, ROLLOUT_LABEL, VERSION
+from rollouts.core.actions import (
+    Action,
+    AddFinalizer,
+    Adopt,
+    Apply,
+    ClearFailed,
+    Delete,
+    MarkFailed,
+    Release,
+    RemoveFinalizer,
+    SetTraffic,
+    StopTraffic,
+    Unpause,
+)
+from rollouts.engine.hold import hold_is_active
+from rollouts.engine.kube import APPLY, MERGE, STRATEGIC, KubeError, object_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rollouts.core.observed import Subject
+    from rollouts.engine.kube import Kube
+    from rollouts.routers.base import Router
+
+__all__ = ["Applier", "HoldNotActiveError", "rollout_path"]
+
+_APPS: Final = "apps/v1"
+_DEADLINE_EXCEEDED: Final = "ProgressDeadlineExceeded"
+
+
+class HoldNotActiveError(Exception):
+    """Admission does not hold changed templates (yet): adopting a Deployment now would promise too much."""
+
+
+def rollout_path(namespace: str, name: str) -> str:
+    """Return a Rollout's path."""
+    return object_path(f"{GROUP}/{VERSION}", "Rollout", namespace, name)
+
+
+class Applier:
+    """Carries actions out, in order. Each is idempotent."""
+
+    def __init__(self, kube: Kube, router: Router, clock: Callable[[], float]) -> None:
+        self._kube = kube
+        self._router = router
+        self._clock = clock
+
+    async def apply(self, subject: Subject, action: Action) -> None:
+        """Carry one action out.
+
+        Raises:
+            ConflictError: Something changed since it was seen.
+            KubeError: The API server refuses.
+            HoldNotActiveError: See there.
+        """
+        match action:
+            case AddFinalizer() | RemoveFinalizer():
+                await self._set_finalizer(subject, wanted=isinstance(action, AddFinalizer))
+            case Adopt():
+                await self._adopt(subject, action)
+            case Release():
+                await self._label(subject, action.deployment, action.uid, {})
+            case Apply():
+                await self._apply(action.manifest)
+            case Delete():
+                await self._delete(subject, action)
+            case SetTraffic():
+                await self._apply(self._router.manifest(subject, action))
+            case StopTraffic():
+                path = object_path(
+                    self._router.api_version, "TrafficSplit", subject.namespace, self._router.name(subject)
+                )
+                await self._kube.request("DELETE", path)
+            case Unpause():
+                await self._unpause(subject, action)
+            case MarkFailed() | ClearFailed():
+                await self._condition(subject, action)
+            case _:
+                assert_never(action)
+
+    async def _set_finalizer(self, subject: Subject, *, wanted: bool) -> None:
+        rest = [f for f in subject.finalizers if f != FINALIZER]
+        body = {"metadata": {"finalizers": [*rest, FINALIZER] if wanted else rest, "uid": subject.uid}}
+        await self._patch(rollout_path(subject.namespace, subject.name), body, MERGE)
+
+    async def _adopt(self, subject: Subject, action: Adopt) -> None:
+        if not await hold_is_active(self._kube, subject.namespace, action.deployment):
+            raise HoldNotActiveError(
+                f"Deployment {action.deployment} is not adopted yet: admission does not hold a changed template; is the policy or webhook {'hold.' + GROUP} in force?"
+            )
+        await self._label(subject, action.deployment, action.uid, {ROLLOUT_LABEL: subject.name})
+
+    async def _label(self, subject: Subject, deployment: str, uid: str, labels: Mapping[str, str]) -> None:
+        metadata = {"name": deployment, "namespace": subject.namespace, "uid": uid, "labels": dict(labels)}
+        await self._apply({"apiVersion": _APPS, "kind": "Deployment", "metadata": metadata})
+
+    async def _apply(self, manifest: Mapping[str, Any]) -> None:
+        metadata = manifest["metadata"]
+        path = object_path(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        if await self._kube.request("PATCH", path, query=query, body=dict(manifest), content_type=APPLY) is None:
+            raise KubeError(404, "NotFound", f"{path}: there is no such kind of object; are Coalmine's CRDs installed?")
+
+    async def _delete(self, subject: Subject, action: Delete) -> None:
+        path = object_path(action.api_version, action.kind, subject.namespace, action.name)
+        body: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if action.uid:
+            body["preconditions"] = {"uid": action.uid}
+        await self._kube.request("DELETE", path, body=body)
+
+    async def _unpause(self, subject: Subject, action: Unpause) -> None:
+        """Remove ``spec.paused`` rather than set it false, so that no field of the user's is owned by us."""
+        body = {"metadata": {"resourceVersion": action.resource_version}, "spec": {"paused": None}}
+        await self._patch(object_path(_APPS, "Deployment", subject.namespace, action.deployment), body, MERGE)
+
+    async def _condition(self, subject: Subject, action: MarkFailed | ClearFailed) -> None:
+        now = dt.datetime.fromtimestamp(self._clock(), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        failed = isinstance(action, MarkFailed)
+        condition = {
+            "type": "Progressing",
+            "status": "False" if failed else "Unknown",
+            "reason": _DEADLINE_EXCEEDED if failed else "DeploymentPaused",
+            "message": action.message,
+            "lastUpdateTime": now,
+            "lastTransitionTime": now,
+        }
+        body = {"metadata": {"resourceVersion": action.resource_version}, "status": {"conditions": [condition]}}
+        path = object_path(_APPS, "Deployment", subject.namespace, action.deployment)
+        await self._patch(f"{path}/status", body, STRATEGIC)
+
+    async def _patch(self, path: str, body: Mapping[str, Any], content_type: str) -> None:
+        await self._kube.request(
+            "PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=dict(body), content_type=content_type
+        )

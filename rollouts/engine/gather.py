@@ -1,0 +1,145 @@
+"""From the cache to what one decision looks at."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from rollouts.api.names import FINALIZER
+from rollouts.api.rollout import RolloutSpec, RolloutStatus
+from rollouts.api.validate import InvalidRollout, parse_rollout
+from rollouts.core.naming import names_of
+from rollouts.core.notes import Notes
+from rollouts.core.observed import Measured, Observed, Service, Subject, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rollouts.core.naming import Names
+    from rollouts.engine.cache import Cache, Key
+    from rollouts.routers.base import Router
+
+__all__ = ["gather", "pods_started", "read_status", "subject_of"]
+
+
+def read_status(raw: Mapping[str, Any]) -> RolloutStatus:
+    """Return a Rollout's status. Fields that another version of the controller wrote are dropped.
+
+    Raises:
+        ValidationError: A field that we know holds something else.
+    """
+    known = {f.alias or name for name, f in RolloutStatus.model_fields.items()}
+    return RolloutStatus.model_validate({k: v for k, v in raw.items() if k in known})
+
+
+def subject_of(body: Mapping[str, Any]) -> Subject:
+    """Return the Rollout as a decision sees it."""
+    metadata = body["metadata"]
+    spec: RolloutSpec | None = None
+    error = ""
+    try:
+        spec = parse_rollout(body)
+    except InvalidRollout as invalid:
+        error = str(invalid)
+    return Subject(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        uid=metadata["uid"],
+        generation=int(metadata.get("generation", 0)),
+        spec=spec,
+        spec_error=error,
+        status=read_status(body.get("status") or {}),
+        created=str(metadata.get("creationTimestamp", "")),
+        annotations=metadata.get("annotations") or {},
+        finalizers=tuple(metadata.get("finalizers") or ()),
+        deleting=bool(metadata.get("deletionTimestamp")) and FINALIZER in (metadata.get("finalizers") or ()),
+    )
+
+
+def _rival(cache: Cache, subject: Subject, names: Names) -> str:
+    """Return an older Rollout of the same Deployment or Service."""
+    for body in cache.rollouts_in(subject.namespace):
+        metadata = body["metadata"]
+        if metadata["uid"] == subject.uid or metadata.get("deletionTimestamp"):
+            continue
+        try:
+            spec = parse_rollout(body)
+            notes = Notes.read((body.get("status") or {}).get("internal") or {})
+        except (InvalidRollout, ValidationError):
+            continue
+        other = names_of(spec, notes)
+        older = (metadata["creationTimestamp"], metadata["name"]) < (subject.created, subject.name)
+        if other and older and (other.workload == names.workload or other.host == names.host):
+            return str(metadata["name"])
+    return ""
+
+
+def _foreign_pods(cache: Cache, subject: Subject, deployment: Workload, service: Service) -> tuple[str, ...]:
+    ours = {r.uid for r in cache.replica_sets(subject.namespace, deployment.uid)}
+    return tuple(sorted(p.name for p in cache.pods(subject.namespace, service.selector) if p.owner not in ours))
+
+
+def pods_started(cache: Cache, namespace: str, services: tuple[Service | None, ...]) -> dict[str, float]:
+    """Return when the pods behind the services started, in Unix seconds."""
+    return {
+        p.name: dt.datetime.fromisoformat(p.started).timestamp()
+        for service in services
+        if service
+        for p in cache.pods(namespace, service.selector)
+    }
+
+
+def gather(
+    cache: Cache,
+    router: Router,
+    subject: Subject,
+    measure: Callable[[Notes, Names, dict[str, float]], Measured],
+) -> Observed:
+    """Return all that one decision may look at.
+
+    Args:
+        cache: What the watches have told.
+        router: Reads the split.
+        subject: The Rollout, as it was read or written last.
+        measure: Answers what was measured, given the notes, the names and the pods' starts.
+    """
+    notes = Notes.read(subject.status.internal)
+    names = names_of(subject.spec, notes)
+    if names is None:
+        return Observed(subject)
+    namespace = subject.namespace
+
+    def find(kind: dict[Key, dict[str, Any]], name: str) -> dict[str, Any] | None:
+        return kind.get((namespace, name))
+
+    raw_deployment, raw_canary = (
+        find(cache.deployments, names.workload),
+        find(cache.deployments, names.canary_deployment),
+    )
+    raw_service, raw_canary_service = find(cache.services, names.host), find(cache.services, names.canary_service)
+    raw_split = find(cache.splits, router.name(subject))
+    deployment = Workload(raw_deployment) if raw_deployment else None
+    service = Service(raw_service) if raw_service else None
+    canary_service = Service(raw_canary_service) if raw_canary_service else None
+    sets = cache.replica_sets(namespace, deployment.uid) if deployment else []
+    running: dict[str, int] = {}
+    for replica_set in sets:
+        if replica_set.replicas:
+            running[replica_set.revision] = running.get(replica_set.revision, 0) + replica_set.replicas
+    own = {names.workload, names.canary_deployment}
+    return Observed(
+        subject=subject,
+        deployment=deployment,
+        service=service,
+        canary=Workload(raw_canary) if raw_canary else None,
+        canary_service=canary_service,
+        traffic=router.observe(raw_split) if raw_split else None,
+        running=running,
+        images={r.revision: r.images for r in sets},
+        measured=measure(notes, names, pods_started(cache, namespace, (service, canary_service))),
+        rival=_rival(cache, subject, names),
+        foreign_pods=_foreign_pods(cache, subject, deployment, service) if deployment and service else (),
+        strays=tuple(Workload(d) for d in cache.labelled(namespace, subject.name) if d["metadata"]["name"] not in own),
+    )

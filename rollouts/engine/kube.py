@@ -1,0 +1,126 @@
+"""The one door to the Kubernetes API for writes and single reads; watching is kopf's part (``rollouts.handlers``)."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from kubernetes.aio import client, config
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+__all__ = ["APPLY", "MERGE", "STRATEGIC", "ConflictError", "Kube", "KubeError", "connect", "object_path"]
+
+APPLY: Final = "application/apply-patch+yaml"
+MERGE: Final = "application/merge-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
+_TIMEOUT_SECONDS: Final = 30
+_NOT_FOUND: Final = 404
+_CONFLICT: Final = 409
+_ERRORS_FROM: Final = 400
+
+
+class KubeError(Exception):
+    """The API server refused a request.
+
+    Attributes:
+        status: HTTP status.
+        reason: The API server's reason, e.g. ``Forbidden``.
+    """
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class ConflictError(KubeError):
+    """The object changed since it was seen, or exists already: look again."""
+
+
+class Kube:
+    """A connection to the API server that speaks plain JSON objects."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any] | None:
+        """Return the answer; None when there is nothing at the path.
+
+        Raises:
+            ConflictError: Status 409.
+            KubeError: Any other refusal.
+        """
+        _, url, headers, sent, post = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            answer = await self._api.call_api(method, url, headers, sent, post, _request_timeout=_TIMEOUT_SECONDS)
+        except client.ApiException as error:
+            raise _refusal(int(error.status or 0), str(error.body or error.reason)) from None
+        data = await answer.read()  # type: ignore[no-untyped-call]
+        if answer.status == _NOT_FOUND:
+            return None
+        if answer.status >= _ERRORS_FROM:
+            raise _refusal(answer.status, data.decode(errors="replace"))
+        return json.loads(data) if data else {}
+
+
+def _refusal(status: int, body: str) -> KubeError:
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        parsed = {}
+    details = parsed if isinstance(parsed, dict) else {}
+    kind = ConflictError if status == _CONFLICT else KubeError
+    return kind(status, str(details.get("reason", "")), str(details.get("message", body)))
+
+
+@asynccontextmanager
+async def connect(kubeconfig: Path | None) -> AsyncIterator[Kube]:
+    """Connect with a kubeconfig file, or inside a pod with its service account.
+
+    Args:
+        kubeconfig: None in a pod.
+    """
+    configuration = client.Configuration()
+    if kubeconfig is None:
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    else:
+        await config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=str(kubeconfig), client_configuration=configuration, persist_config=False
+        )
+    async with client.ApiClient(configuration) as api:
+        yield Kube(api)
+
+
+_PLURALS: Final = {
+    "Deployment": "deployments",
+    "Service": "services",
+    "Rollout": "rollouts",
+    "TrafficSplit": "trafficsplits",
+    "Event": "events",
+}
+
+
+def object_path(api_version: str, kind: str, namespace: str, name: str = "") -> str:
+    """Return the path of an object, or without ``name`` of its collection."""
+    root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
+    path = f"{root}/namespaces/{namespace}/{_PLURALS[kind]}"
+    return f"{path}/{name}" if name else path

@@ -1,0 +1,225 @@
+"""One pass over one Rollout: gather, decide, write the status, do the actions.
+
+The status goes first and only onto the very version that was decided from: whoever decided from an old view (a second
+controller, a late watch) fails there and does nothing. A crash after it loses nothing, as actions follow from the state.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from rollouts.api.names import GROUP, VERSION
+from rollouts.api.rollout import Analysis
+from rollouts.core.decide import decide
+from rollouts.core.machine import RELEASE
+from rollouts.core.naming import names_of
+from rollouts.core.notes import Notes
+from rollouts.engine.apply import Applier, rollout_path
+from rollouts.engine.events import post_event
+from rollouts.engine.gather import gather, subject_of
+from rollouts.engine.kube import ConflictError
+from rollouts.engine.measure import HISTORY_SECONDS, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rollouts.api.rollout import RolloutStatus
+    from rollouts.core.actions import Plan
+    from rollouts.core.naming import Names
+    from rollouts.core.observed import Measured, Subject
+    from rollouts.engine.cache import Cache, Key
+    from rollouts.engine.kube import Kube
+    from rollouts.engine.telemetry import TelemetryStream
+    from rollouts.routers.base import Router
+
+__all__ = ["Reconciler"]
+
+_LOG = logging.getLogger(__name__)
+_CONFLICT_SECONDS: Final = 0.1
+_QUIET_WRITE_SECONDS: Final = 1.0
+_MOST_EVENTS_AGE: Final = 1800.0
+_ANALYSIS_OFF: Final = Analysis(enabled=False)
+_NOISE: Final = frozenset({"message", "summary", "need", "evidence", "conditions"})
+"""Parts of the status that change while nothing happens; they are written at most once a second."""
+
+
+class Reconciler:
+    """Reconciles Rollouts. What it remembers is only to spare work: losing it changes no decision."""
+
+    def __init__(
+        self,
+        *,
+        cache: Cache,
+        kube: Kube,
+        router: Router,
+        open_stream: Callable[[Key, str, float], TelemetryStream],
+        clock: Callable[[], float],
+        instance: str,
+    ) -> None:
+        """Make one.
+
+        Args:
+            cache: What the watches tell.
+            kube: The API server.
+            router: The mesh.
+            open_stream: Opens the telemetry of a host: namespace and name, the Rollout to be triggered, since when.
+            clock: Unix seconds.
+            instance: This process's name, for Events.
+        """
+        self._cache = cache
+        self._kube = kube
+        self._router = router
+        self._applier = Applier(kube, router, clock)
+        self._open_stream = open_stream
+        self._clock = clock
+        self._instance = instance
+        self._written: dict[Key, tuple[str, dict[str, Any]]] = {}
+        self._wrote_at: dict[Key, float] = {}
+        self._posted: dict[str, int] = {}
+        self._streams: dict[Key, tuple[str, TelemetryStream]] = {}
+        self._errors: dict[Key, str] = {}
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Make one pass.
+
+        Returns:
+            After how many seconds to come again; None to wait for a change.
+        """
+        body = self._newest(key)
+        if body is None:
+            await self.forget(key)
+            return None
+        subject = subject_of(body)
+        if body["metadata"].get("deletionTimestamp") and not subject.deleting:
+            return None
+        observed = gather(
+            self._cache,
+            self._router,
+            subject,
+            lambda notes, names, started: self._measure(key, subject, notes, names, started),
+        )
+        plan = decide(observed, self._clock())
+        try:
+            await self._carry_out(key, body, subject, plan)
+        except ConflictError as conflict:
+            _LOG.debug("%s/%s: %s", *key, conflict)
+            return _CONFLICT_SECONDS
+        self._errors.pop(key, None)
+        await self._listen(key, subject, plan)
+        return None if plan.wake_at is None else max(0.0, plan.wake_at - self._clock())
+
+    def failed(self, key: Key, error: Exception) -> None:
+        """Remember a failure, so that the next pass says it in the status."""
+        self._errors[key] = f"{type(error).__name__}: {error}"
+        _LOG.warning("%s/%s: %s", *key, error, exc_info=not _is_expected(error))
+
+    async def forget(self, key: Key) -> None:
+        """Forget a Rollout that is gone."""
+        self._written.pop(key, None)
+        self._wrote_at.pop(key, None)
+        self._errors.pop(key, None)
+        if stream := self._streams.pop(key, None):
+            await stream[1].close()
+
+    async def close(self) -> None:
+        """End the streams."""
+        for key in list(self._streams):
+            await self.forget(key)
+
+    def _newest(self, key: Key) -> dict[str, Any] | None:
+        """Return the Rollout: our own last write where the watch has not brought it yet."""
+        body = self._cache.rollouts.get(key)
+        before, written = self._written.get(key, ("", {}))
+        if body is not None and body["metadata"]["resourceVersion"] == before:
+            return written
+        return body
+
+    async def _carry_out(self, key: Key, body: Mapping[str, Any], subject: Subject, plan: Plan) -> None:
+        await self._write_status(key, body, subject, plan.status)
+        for announcement in plan.events:
+            if announcement.number > self._posted.get(subject.uid, 0):
+                if self._clock() - announcement.at < _MOST_EVENTS_AGE:
+                    await post_event(self._kube, subject, announcement, self._instance)
+                self._posted[subject.uid] = announcement.number
+        for action in plan.actions:
+            _LOG.info("%s/%s: %s", *key, _brief(action))
+            await self._applier.apply(subject, action)
+
+    async def _write_status(self, key: Key, body: Mapping[str, Any], subject: Subject, status: RolloutStatus) -> None:
+        if error := self._errors.get(key):
+            status = status.model_copy(update={"message": f"{status.message} (trying again after: {error})"})
+        before, after = subject.status.dump(), status.dump()
+        changed = {k for k in before.keys() | after.keys() if before.get(k) != after.get(k)}
+        quiet = changed <= _NOISE or _only_actual(changed, before, after)
+        now = self._clock()
+        if not changed or (quiet and now - self._wrote_at.get(key, 0.0) < _QUIET_WRITE_SECONDS):
+            return
+        version = str(body["metadata"]["resourceVersion"])
+        metadata = {k: body["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion")}
+        answer = await self._kube.request(
+            "PUT",
+            f"{rollout_path(subject.namespace, subject.name)}/status",
+            body={
+                "apiVersion": f"{GROUP}/{VERSION}",
+                "kind": "Rollout",
+                "metadata": metadata,
+                "spec": body.get("spec", {}),
+                "status": after,
+            },
+        )
+        if answer is None:
+            self._cache.drop("rollouts", *key)
+            raise ConflictError(404, "NotFound", f"Rollout {key[1]} is gone")
+        self._written[key] = (version, answer)
+        self._wrote_at[key] = now
+
+    def _measure(
+        self, key: Key, subject: Subject, notes: Notes, names: Names, started: Mapping[str, float]
+    ) -> Measured:
+        stream = self._streams.get(key)
+        spec = subject.spec
+        windows = list(stream[1].windows) if stream else []
+        problem = stream[1].problem if stream else ""
+        analysis = spec.analysis if spec else _ANALYSIS_OFF
+        return measure(
+            windows,
+            names=names,
+            notes=notes,
+            analysis=analysis,
+            pods_started=started,
+            problem=problem,
+            now=self._clock(),
+        )
+
+    async def _listen(self, key: Key, subject: Subject, plan: Plan) -> None:
+        """Listen to the telemetry while a release is under way, and only then."""
+        notes = Notes.read(plan.status.internal)
+        names = names_of(subject.spec, notes)
+        wanted = names.host if names and notes.state in RELEASE else ""
+        have = self._streams.get(key)
+        if have and have[0] != wanted:
+            del self._streams[key]
+            await have[1].close()
+            have = None
+        if wanted and have is None:
+            stream = self._open_stream((subject.namespace, wanted), subject.name, notes.began - HISTORY_SECONDS)
+            self._streams[key] = (wanted, stream)
+
+
+def _only_actual(changed: set[str], before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Return whether besides the noise only the measured share changed."""
+    if not changed <= _NOISE | {"weight"}:
+        return False
+    share = {"actual"}
+    old, new = before.get("weight", {}), after.get("weight", {})
+    return {k: v for k, v in old.items() if k not in share} == {k: v for k, v in new.items() if k not in share}
+
+
+def _brief(action: object) -> str:
+    text = repr(action)
+    return text if len(text) < 200 else f"{text[:200]}…"  # noqa: PLR2004 - a line of a log
+
+
+def _is_expected(error: Exception) -> bool:
+    return isinstance(error, (OSError, TimeoutError)) or type(error).__module__.startswith("rollouts.")

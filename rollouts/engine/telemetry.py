@@ -1,0 +1,79 @@
+"""The mesh's telemetry of one host as a stream: it reconnects, resumes where it was, and says what is wrong meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from pydantic import ValidationError
+
+from mesh.api.telemetry import TelemetryWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["TelemetryStream"]
+
+_MOST_WINDOWS: Final = 7200
+_BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+_SILENCE_SECONDS: Final = 30.0
+_LINE_LIMIT: Final = 2**22
+
+
+class TelemetryStream:
+    """Holds a host's windows since a given time, newest last.
+
+    Attributes:
+        windows: What the mesh has told so far. After a restart it is filled again with what the mesh still holds.
+        problem: Why nothing comes at the moment; empty when all is well.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, since: float, on_window: Callable[[], None]) -> None:
+        self._session = session
+        self._url = url
+        self._since = since
+        self._on_window = on_window
+        self.windows: deque[TelemetryWindow] = deque(maxlen=_MOST_WINDOWS)
+        self.problem = ""
+        self._task = asyncio.create_task(self._run(), name=f"telemetry {url}")
+
+    async def close(self) -> None:
+        """End the stream."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            before = self._since
+            try:
+                await self._read()
+                reason = "the mesh ended the stream"
+            except (aiohttp.ClientError, TimeoutError, OSError, ValidationError, ValueError) as error:
+                reason = str(error) or type(error).__name__
+            failures = 0 if self._since > before else failures + 1
+            if failures:
+                self.problem = f"no telemetry from {self._url}: {reason}"
+                self._on_window()
+            await asyncio.sleep(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)])
+
+    async def _read(self) -> None:
+        """Read one connection to its end."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=_SILENCE_SECONDS)
+        async with self._session.get(self._url, params={"since": repr(self._since)}, timeout=timeout) as answer:
+            answer.raise_for_status()
+            async for line in answer.content:
+                if line.strip():
+                    self._take(TelemetryWindow.model_validate_json(line))
+
+    def _take(self, window: TelemetryWindow) -> None:
+        self.problem = ""
+        if window.end <= self._since:
+            return  # told already, on an earlier connection
+        self._since = window.end
+        self.windows.append(window)
+        self._on_window()

@@ -1,0 +1,131 @@
+"""The watches: kopf feeds the cache and says which Rollouts to look at. Nothing of kopf's is written onto any object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import kopf
+from pydantic import ValidationError
+
+from mesh.api.names import MESH_GROUP, MESH_VERSION
+from rollouts.api.names import GROUP, PLURAL, VERSION
+from rollouts.api.validate import InvalidRollout, parse_rollout
+from rollouts.core.naming import names_of
+from rollouts.core.notes import Notes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from rollouts.engine.cache import Cache, Key
+
+__all__ = ["interested", "operate", "watches"]
+
+_RESOURCES: Final = (
+    (GROUP, VERSION, PLURAL),
+    ("apps", "v1", "deployments"),
+    ("apps", "v1", "replicasets"),
+    ("", "v1", "pods"),
+    ("", "v1", "services"),
+    (MESH_GROUP, MESH_VERSION, "trafficsplits"),
+)
+_DELETED: Final = "DELETED"
+
+
+def interested(cache: Cache, plural: str, event_type: str | None, body: Mapping[str, Any]) -> Iterator[Key]:
+    """Return the Rollouts for which an object's change may matter."""
+    metadata = body["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
+    if plural == PLURAL:
+        yield namespace, name
+        if event_type != "MODIFIED":  # a rival came or went
+            yield from (
+                (namespace, r["metadata"]["name"])
+                for r in cache.rollouts_in(namespace)
+                if r["metadata"]["name"] != name
+            )
+        return
+    owners = {o["name"] for o in metadata.get("ownerReferences") or ()}
+    for rollout in cache.rollouts_in(namespace):
+        rollout_name = rollout["metadata"]["name"]
+        if {name, *owners} & {rollout_name, *_names(rollout)}:
+            yield namespace, rollout_name
+
+
+def _names(rollout: Mapping[str, Any]) -> tuple[str, ...]:
+    try:
+        notes = Notes.read((rollout.get("status") or {}).get("internal") or {})
+    except ValidationError:
+        notes = Notes()
+    try:
+        spec = parse_rollout(rollout)
+    except InvalidRollout:
+        spec = None
+    names = names_of(spec, notes)
+    return (names.workload, names.host, names.canary_deployment, names.canary_service) if names else ()
+
+
+def watches(cache: Cache, trigger: Callable[[Key], None], forget: Callable[[Key], None]) -> kopf.OperatorRegistry:
+    """Return a registry whose handlers feed ``cache`` and call ``trigger``.
+
+    kopf runs no event handler before every index has seen all objects that exist: that is how the first decision
+    comes after the whole cluster is known.
+    """
+    registry = kopf.OperatorRegistry()
+    for group, version, plural in _RESOURCES:
+        where = {"group": group, "version": version, "plural": plural, "registry": registry}
+        _watch(where, cache, trigger, forget)
+    return registry
+
+
+def _watch(where: dict[str, Any], cache: Cache, trigger: Callable[[Key], None], forget: Callable[[Key], None]) -> None:
+    plural = where["plural"]
+
+    @kopf.index(id=f"known-{plural}", **where)
+    def known(body: kopf.Body, **_: Any) -> None:
+        cache.put(plural, dict(body))
+
+    @kopf.on.event(id=f"seen-{plural}", **where)
+    async def seen(event: kopf.RawEvent, **_: Any) -> None:
+        body: dict[str, Any] = dict(event["object"])
+        metadata = body["metadata"]
+        key = (metadata["namespace"], metadata["name"])
+        if event["type"] == _DELETED:
+            cache.drop(plural, *key)
+        else:
+            cache.put(plural, body)
+        if plural != "pods":
+            for rollout in interested(cache, plural, event["type"], body):
+                trigger(rollout)
+        if plural == PLURAL and event["type"] == _DELETED:
+            forget(key)
+
+
+async def operate(registry: kopf.OperatorRegistry, kubeconfig: Path | None, *, ready: Any, stop: Any) -> None:
+    """Run the watches until ``stop`` is set.
+
+    Args:
+        registry: What ``watches`` returned.
+        kubeconfig: How to reach the API server; None in a pod.
+        ready: An asyncio.Event, set when the watches run.
+        stop: An asyncio.Event that ends them.
+    """
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = 300
+    settings.networking.error_backoffs = (0.2, 0.5, 1, 2, 5, 5, 5, 10, 10, 10)
+
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) if kubeconfig is None else kopf.login_with_kubeconfig(**kwargs)
+
+    await kopf.operator(
+        registry=registry,
+        settings=settings,
+        standalone=True,
+        clusterwide=True,
+        ready_flag=ready,
+        stop_flag=stop,
+        identity=None,
+    )

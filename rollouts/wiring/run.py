@@ -1,0 +1,125 @@
+"""The controller's process: puts the parts together, serves health, ends cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from aiohttp import web
+
+from rollouts.api.admission import Hold
+from rollouts.engine.cache import Cache
+from rollouts.engine.hold import choose_hold, install_policy, install_webhook
+from rollouts.engine.kube import connect
+from rollouts.engine.queue import WorkQueue
+from rollouts.engine.reconciler import Reconciler
+from rollouts.engine.telemetry import TelemetryStream
+from rollouts.handlers.hold import serve_hold
+from rollouts.handlers.watches import operate, watches
+from rollouts.routers.coalmine import CoalmineRouter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rollouts.engine.cache import Key
+    from rollouts.engine.kube import Kube
+
+__all__ = ["Options", "run"]
+
+_LOG = logging.getLogger(__name__)
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the controller is run. See ``coalmine controller run --help``."""
+
+    kubeconfig: Path | None
+    mesh_url: str
+    hold: str
+    health_address: str
+    webhook_address: str | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    ca_file: Path | None = None
+
+
+async def run(options: Options) -> None:
+    """Run the controller until it is told to stop."""
+    stop, ready = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    if options.kubeconfig is not None:
+        os.environ["KUBECONFIG"] = str(options.kubeconfig)  # kopf's own loader reads it from there
+    async with contextlib.AsyncExitStack() as stack:
+        kube = await stack.enter_async_context(connect(options.kubeconfig))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        await _hold(kube, options, stack)
+        cache = Cache()
+        queue: WorkQueue
+
+        def open_stream(host: Key, rollout: str, since: float) -> TelemetryStream:
+            namespace, service = host
+            url = f"{options.mesh_url.rstrip('/')}/v1/telemetry/{namespace}/{service}"
+            return TelemetryStream(session, url, since, lambda: queue.trigger((namespace, rollout)))
+
+        reconciler = Reconciler(
+            cache=cache,
+            kube=kube,
+            router=CoalmineRouter(),
+            open_stream=open_stream,
+            clock=time.time,
+            instance=socket.gethostname(),
+        )
+        stack.push_async_callback(reconciler.close)
+        queue = WorkQueue(reconciler.reconcile, reconciler.failed)
+        stack.push_async_callback(queue.close)
+        await _serve_health(options.health_address, ready, stack)
+        await operate(watches(cache, queue.trigger, queue.forget), options.kubeconfig, ready=ready, stop=stop)
+
+
+async def _hold(kube: Kube, options: Options, stack: contextlib.AsyncExitStack) -> None:
+    """Put the hold in force before anything is adopted."""
+    hold = await choose_hold(kube, options.hold)
+    if hold is Hold.POLICY:
+        await install_policy(kube)
+        _LOG.info("changed templates are held by a MutatingAdmissionPolicy")
+        return
+    address, cert, key, ca = options.webhook_address, options.tls_cert, options.tls_key, options.ca_file
+    if not (address and cert and key and ca):
+        msg = "the webhook hold needs --webhook-address, --tls-cert, --tls-key and --ca-file"
+        raise ValueError(msg)
+    runner = await serve_hold(address, cert, key)
+    stack.push_async_callback(runner.cleanup)
+    await install_webhook(kube, address, ca.read_bytes())
+    _LOG.info("changed templates are held by a webhook at %s", address)
+
+
+async def _serve_health(address: str, ready: asyncio.Event, stack: contextlib.AsyncExitStack) -> None:
+    """Serve ``/healthz`` (the process runs) and ``/readyz`` (the watches run)."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def readyz(_: web.Request) -> web.Response:
+        return (
+            web.Response(text="ok") if ready.is_set() else web.Response(status=503, text="the watches do not run yet")
+        )
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    host, _, port = address.rpartition(":")
+    await web.TCPSite(runner, host.strip("[]"), int(port)).start()
