@@ -87,7 +87,7 @@ def encode(response: Response) -> bytes:
 
 def _varint(number: int) -> bytes:
     encoded = bytearray()
-    while number > 0x7F:  # noqa: PLR2004 - seven bits a byte, as protobuf has it
+    while number >> 7:
         encoded.append(number & 0x7F | 0x80)
         number >>= 7
     encoded.append(number)

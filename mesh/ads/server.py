@@ -13,7 +13,7 @@ from mesh.ads.messages import decode, encode
 from mesh.ads.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
 
     from mesh.ads.messages import Response
     from mesh.xds.resources import Snapshot
@@ -59,19 +59,27 @@ class _Stream:
 
 
 class AdsServer:
-    """Serves what ``publish`` gave it last.
+    """Serves each proxy what the source has for it.
 
     Args:
+        source: Returns what a proxy (``namespace/pod``) should hold; None while that is not known. What it raises ends
+            the proxy's streams; it keeps what it holds and comes again.
         clock: Monotonic seconds.
         changed: Called in the event loop when a proxy has come, gone, acknowledged or refused.
     """
 
-    def __init__(self, *, clock: Callable[[], float], changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        source: Callable[[str], Snapshot | None],
+        *,
+        clock: Callable[[], float],
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.grpc: Final = grpc.aio.server(options=_OPTIONS)
+        self._source = source
         self._clock = clock
         self._changed = changed
         self._streams: dict[str, list[_Stream]] = {}
-        self._snapshots: Mapping[str, Snapshot] = {}
         self._ticker: asyncio.Task[None] | None = None
         handler = grpc.stream_stream_rpc_method_handler(self._serve)
         self.grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}),))
@@ -93,19 +101,12 @@ class AdsServer:
             self._ticker.cancel()
         await self.grpc.stop(grace=None)
 
-    def publish(self, snapshots: Mapping[str, Snapshot]) -> None:
-        """Offer each connected proxy (``namespace/pod``) its snapshot; proxies without one keep what they hold."""
-        self._snapshots = snapshots
-        for proxy, streams in list(self._streams.items()):
-            if (snapshot := snapshots.get(proxy)) is not None:
-                for stream in streams:
-                    self._offer(stream, snapshot)
+    def publish(self) -> None:
+        """Offer every connected proxy what the source has now; proxies that it has nothing for keep what they hold."""
+        for streams in list(self._streams.values()):
+            for stream in streams:
+                self._offer(stream)
         self._changed()
-
-    def fail(self, proxy: str, error: Exception) -> None:
-        """End the proxy's streams with an error that it can log; it keeps what it holds and comes again."""
-        for stream in self._streams.get(proxy, ()):
-            stream.fail(error)
 
     def session(self, proxy: str) -> Session | None:
         """Return the session of the proxy's newest stream."""
@@ -158,8 +159,7 @@ class AdsServer:
         stream.proxy = proxy
         self._streams.setdefault(proxy, []).append(stream)
         log.info("%s connected", proxy)
-        if (snapshot := self._snapshots.get(proxy)) is not None:
-            stream.session.offer(snapshot, self._clock())
+        self._offer(stream)
         self._changed()
 
     def _leave(self, stream: _Stream) -> None:
@@ -171,11 +171,12 @@ class AdsServer:
             self._streams.pop(stream.proxy, None)
         self._changed()
 
-    def _offer(self, stream: _Stream, snapshot: Snapshot) -> None:
+    def _offer(self, stream: _Stream) -> None:
         try:
-            stream.send(stream.session.offer(snapshot, self._clock()))
+            if (snapshot := self._source(stream.proxy)) is not None:
+                stream.send(stream.session.offer(snapshot, self._clock()))
         except Exception as error:
-            log.exception("snapshot for %s", stream.proxy)
+            log.exception("configuration of %s cannot be made", stream.proxy)
             stream.fail(error)
 
     async def _tick(self) -> None:

@@ -1,1 +1,1 @@
-"""The control plane process: watches, servers, and what connects them."""
+"""Where the mesh's control plane meets the world: Kubernetes, the clock, its servers, the process."""

@@ -1,0 +1,72 @@
+"""``coalmine mesh``: the mesh's control plane on the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mesh.wiring.kube import KubeError
+from mesh.wiring.serve import ServeConfig, serve
+
+__all__ = ["mesh"]
+
+
+@click.group()
+def mesh() -> None:
+    """The service mesh: discovery, injection, telemetry."""
+
+
+def _address(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Check ``host:port``."""
+    if value is None:
+        return None
+    host, _colon, port = value.rpartition(":")
+    if not host or not port.isdigit():
+        raise click.BadParameter(f"{value!r}: write it as host:port, such as 127.0.0.1:15010", param=param)
+    return value
+
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@mesh.command("serve")
+@click.option(
+    "--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Without it: the cluster this runs in."
+)
+@click.option("--xds-address", required=True, callback=_address, help="Where to serve discovery and OTLP.")
+@click.option("--xds-advertise", callback=_address, help="How pods reach that; by default the same.")
+@click.option("--http-address", required=True, callback=_address, help="Where to serve /readyz and /v1/telemetry.")
+@click.option("--webhook-address", required=True, callback=_address, help="Where to serve injection, over HTTPS.")
+@click.option("--webhook-url", help="How the API server reaches that; by default https:// and the address.")
+@click.option("--tls-cert", required=True, type=_FILE, help="Certificate of the webhook.")
+@click.option("--tls-key", required=True, type=_FILE, help="Its key.")
+@click.option("--ca-file", required=True, type=_FILE, help="What the API server checks it with.")
+@click.option(
+    "--endpoints",
+    type=click.Choice(["pods", "endpointslices"]),
+    default="endpointslices",
+    show_default=True,
+    help="Where endpoints come from; EndpointSlices refuse loopback, so a local cluster needs pods.",
+)
+@click.option("--capture", type=click.Choice(["env", "iptables"]), default="env", show_default=True)
+@click.option("--envoy", default="envoy", show_default=True, help="The sidecar's command.")
+@click.option("--verbose", is_flag=True, help="Say more.")
+def serve_command(*, verbose: bool, **options: Any) -> None:
+    """Run the control plane."""
+    if options["capture"] == "iptables":
+        raise click.BadParameter(
+            "packet capture is not implemented yet: use env, which sets http_proxy", param_hint="--capture"
+        )
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    options["xds_advertise"] = options["xds_advertise"] or options["xds_address"]
+    options["webhook_url"] = options["webhook_url"] or f"https://{options['webhook_address']}"
+    try:
+        asyncio.run(serve(ServeConfig(**options)))
+    except (KubeError, OSError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,157 @@
+"""The control plane's loop: what is observed becomes a world, the world becomes what each proxy holds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from mesh.resolve.objects import read_pod, read_service
+from mesh.resolve.rules import read_destination_rule, read_traffic_split, read_virtual_service
+from mesh.resolve.world import World
+from mesh.wiring.kinds import DESTINATION_RULES, PODS, SERVICES, TRAFFIC_SPLITS, VIRTUAL_SERVICES
+from mesh.wiring.reflector import Reflector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mesh.api.destinationrule import DestinationRuleSpec
+    from mesh.api.trafficsplit import TrafficSplitSpec
+    from mesh.api.virtualservice import VirtualServiceSpec
+    from mesh.ir.services import Service, Workload
+    from mesh.resolve.rules import Rule
+    from mesh.wiring.endpoints import EndpointSource
+    from mesh.wiring.kube import Kube
+    from mesh.xds.resources import Snapshot
+    from mesh.xds.snapshots import SnapshotBuilder
+
+__all__ = ["Control", "Sources"]
+
+log = logging.getLogger(__name__)
+_DEBOUNCE: Final = 0.003
+"""Seconds; the parts of one change (a pod and its Service) come together, and the first waits no longer than this."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is watched."""
+
+    services: Reflector[Service]
+    pods: Reflector[Workload]
+    endpoints: EndpointSource
+    virtual_services: Reflector[Rule[VirtualServiceSpec]]
+    destination_rules: Reflector[Rule[DestinationRuleSpec]]
+    traffic_splits: Reflector[Rule[TrafficSplitSpec]]
+
+    @classmethod
+    def of(
+        cls,
+        kube: Kube,
+        endpoints: EndpointSource,
+        changed: Callable[[], None],
+        seen_split: Callable[[dict[str, Any]], None],
+    ) -> Sources:
+        """Return the sources of a cluster.
+
+        Args:
+            kube: The client.
+            endpoints: Where endpoints come from.
+            changed: Called after each change.
+            seen_split: Called with each TrafficSplit as the API serves it.
+        """
+
+        def read_split(manifest: dict[str, Any]) -> Rule[TrafficSplitSpec]:
+            seen_split(manifest)
+            return read_traffic_split(manifest)
+
+        return cls(
+            services=Reflector(kube, (SERVICES,), read_service, changed),
+            pods=Reflector(kube, (PODS,), read_pod, changed),
+            endpoints=endpoints,
+            virtual_services=Reflector(kube, VIRTUAL_SERVICES, read_virtual_service, changed, optional=True),
+            destination_rules=Reflector(kube, DESTINATION_RULES, read_destination_rule, changed, optional=True),
+            traffic_splits=Reflector(kube, (TRAFFIC_SPLITS,), read_split, changed, optional=True),
+        )
+
+    @property
+    def reflectors(self) -> tuple[Reflector[Any], ...]:
+        """All of them."""
+        return (
+            self.services,
+            self.pods,
+            self.virtual_services,
+            self.destination_rules,
+            self.traffic_splits,
+            *self.endpoints.reflectors,
+        )
+
+    async def synced(self) -> None:
+        """Wait until everything is known once."""
+        await asyncio.gather(*(r.synced.wait() for r in self.reflectors))
+
+    def world(self) -> World:
+        """Return what is known now."""
+        services, workloads = dict(self.services.items), dict(self.pods.items)
+        return World(
+            services=services,
+            workloads=workloads,
+            endpoints=self.endpoints.endpoints(services, workloads),
+            virtual_services=tuple(self.virtual_services.items.values()),
+            destination_rules=tuple(self.destination_rules.items.values()),
+            traffic_splits=tuple(self.traffic_splits.items.values()),
+        )
+
+
+class Control:
+    """Rebuilds the world after each change and says so.
+
+    Args:
+        builder: Makes snapshots.
+        published: Called after each rebuild.
+
+    Attributes:
+        world: The present world; None until everything was observed once. Proxies that come earlier wait, so that a
+            control plane that starts takes nothing away from them.
+    """
+
+    def __init__(self, builder: SnapshotBuilder, published: Callable[[], None]) -> None:
+        self.world: World | None = None
+        self._builder = builder
+        self._published = published
+        self._dirty = asyncio.Event()
+
+    def changed(self) -> None:
+        """Note that something observed has changed."""
+        self._dirty.set()
+
+    def snapshot(self, proxy: str) -> Snapshot | None:
+        """Return what a proxy (``namespace/pod``) should hold; None while its pod is not known or has no address."""
+        if self.world is None:
+            return None
+        namespace, _, name = proxy.partition("/")
+        workload = self.world.workloads.get((namespace, name))
+        if workload is None or not workload.address:
+            return None
+        return self._builder.build(self.world.view(workload))
+
+    async def run(self, sources: Sources) -> None:
+        """Rebuild after each change until cancelled."""
+        await sources.synced()
+        while True:
+            self._dirty.clear()
+            self._rebuild(sources)
+            await self._dirty.wait()
+            await asyncio.sleep(_DEBOUNCE)
+
+    def _rebuild(self, sources: Sources) -> None:
+        try:
+            world = sources.world()
+            _ = world.problems
+        except Exception:
+            # A bug of ours: the proxies keep what they hold, and the next change tries again.
+            log.exception("the observed resources cannot be resolved; proxies keep what they hold")
+            return
+        self._builder.begin()
+        self.world = world
+        self._published()

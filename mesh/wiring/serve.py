@@ -1,0 +1,185 @@
+"""The process ``coalmine mesh serve``: discovery, telemetry, injection and the loop between them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import signal
+import ssl
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from mesh.ads.server import AdsServer
+from mesh.inject import webhook
+from mesh.inject.pods import InjectConfig
+from mesh.telemetry import http, otlp
+from mesh.telemetry.store import TelemetryStore
+from mesh.wiring.control import Control, Sources
+from mesh.wiring.endpoints import PodEndpoints, SliceEndpoints
+from mesh.wiring.kinds import WEBHOOKS
+from mesh.wiring.kube import Kube, KubeError
+from mesh.wiring.reports import Reports
+from mesh.wiring.splitstatus import SplitStatuses
+from mesh.xds.snapshots import SnapshotBuilder
+from mesh.xds.telemetry import attempt_access_logs, request_access_logs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+    from pathlib import Path
+
+    from mesh.ads.session import Session
+    from mesh.ir.views import Capture
+
+__all__ = ["ServeConfig", "serve"]
+
+log = logging.getLogger(__name__)
+_RETRY: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServeConfig:
+    """What the process is told.
+
+    Attributes:
+        kubeconfig: Path of a kubeconfig; None inside a cluster.
+        xds_address: ``host:port`` of discovery and OTLP.
+        http_address: ``host:port`` of telemetry and readiness.
+        webhook_address: ``host:port`` of the injection webhook, over HTTPS.
+        xds_advertise: ``host:port`` under which pods reach discovery.
+        webhook_url: URL under which the API server reaches the webhook.
+        tls_cert: Certificate of the webhook.
+        tls_key: Its key.
+        ca_file: The certificates that the API server checks it with.
+        endpoints: ``pods`` or ``endpointslices``.
+        capture: How an app's requests reach its sidecar.
+        envoy: The sidecar's command.
+    """
+
+    kubeconfig: str | None
+    xds_address: str
+    http_address: str
+    webhook_address: str
+    xds_advertise: str
+    webhook_url: str
+    tls_cert: Path
+    tls_key: Path
+    ca_file: Path
+    endpoints: str
+    capture: Capture
+    envoy: str
+
+
+async def serve(config: ServeConfig) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        KubeError: The kubeconfig cannot be used.
+        OSError: An address cannot be listened on.
+    """
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with contextlib.AsyncExitStack() as stack:
+        kube = await Kube.connect(config.kubeconfig)
+        stack.push_async_callback(kube.close)
+        await _start(config, kube, stack, stopped)
+        await stopped.wait()
+        log.info("stopping; the proxies keep what they hold")
+
+
+async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitStack, stopped: asyncio.Event) -> None:
+    """Start everything and leave its end to the stack."""
+    reports = Reports(kube, now=_now)
+    store = TelemetryStore(clock=time.time)
+    builder = SnapshotBuilder(request_logs=request_access_logs(), attempt_logs=attempt_access_logs())
+
+    def published() -> None:
+        ads.publish()
+        if control.world is not None:
+            reports.tell(control.world.problems)
+
+    def session(proxy: str) -> Session | None:
+        return ads.session(proxy)
+
+    control = Control(builder, published)
+    statuses = SplitStatuses(kube, world=lambda: control.world, session=session, now=_now)
+    ads = AdsServer(control.snapshot, clock=time.monotonic, changed=statuses.refresh)
+    otlp.add_to_server(ads.grpc, store)
+    endpoints = PodEndpoints() if config.endpoints == "pods" else SliceEndpoints(kube, control.changed)
+    sources = Sources.of(kube, endpoints, control.changed, statuses.seen)
+    registered = asyncio.Event()
+
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(config.tls_cert, config.tls_key)
+    inject = InjectConfig(xds_address=config.xds_advertise, capture=config.capture, envoy=config.envoy)
+    await stack.enter_async_context(_site(webhook.make_app(inject), config.webhook_address, tls))
+    await ads.start(config.xds_address)
+    stack.push_async_callback(ads.stop)
+    api = http.make_app(store, lambda: control.world is not None and registered.is_set())
+    await stack.enter_async_context(_site(api, config.http_address, None))
+    work = [*(r.run() for r in sources.reflectors), control.run(sources), statuses.run(), reports.run()]
+    await stack.enter_async_context(_tasks([*work, _register(kube, config, registered)], stopped))
+    log.info("discovery and telemetry on %s, API on %s, injection on %s", *_addresses(config))
+
+
+def _addresses(config: ServeConfig) -> tuple[str, str, str]:
+    return config.xds_address, config.http_address, config.webhook_address
+
+
+async def _register(kube: Kube, config: ServeConfig, registered: asyncio.Event) -> None:
+    """Tell the API server of the webhook, however long that takes."""
+    manifest = webhook.webhook_configuration(config.webhook_url, config.ca_file.read_bytes())
+    while True:
+        try:
+            await kube.apply(WEBHOOKS, manifest)
+        except KubeError as error:
+            log.warning("the injection webhook cannot be registered: %s; again in %.0f s", error, _RETRY)
+            await asyncio.sleep(_RETRY)
+        else:
+            registered.set()
+            return
+
+
+@contextlib.asynccontextmanager
+async def _site(app: web.Application, address: str, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
+    host, _, port = address.rpartition(":")
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=tls, shutdown_timeout=1).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _tasks(work: list[Coroutine[None, None, None]], stopped: asyncio.Event) -> AsyncIterator[None]:
+    """Run coroutines until the context ends; one that fails ends the process, which is then started anew."""
+    failures: list[BaseException] = []
+
+    def done(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            failures.append(error)
+            stopped.set()
+
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    for task in tasks:
+        task.add_done_callback(done)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if failures:
+        raise failures[0]
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
