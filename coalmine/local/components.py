@@ -17,7 +17,7 @@ __all__ = ["GRACE_SECONDS", "NODE_NAME", "SERVICE_CIDR", "Programs", "commands",
 
 NODE_NAME: Final = "local"
 SERVICE_CIDR: Final = "10.96.0.0/16"
-GRACE_SECONDS: Final[Mapping[str, float]] = {ETCD: 10, APISERVER: 10, KCM: 5, MESH: 10, NODE: 10, CONTROLLER: 10}
+GRACE_SECONDS: Final[Mapping[str, float]] = {ETCD: 5, APISERVER: 5, KCM: 5, MESH: 10, NODE: 10, CONTROLLER: 10}
 """Seconds from SIGTERM to SIGKILL."""
 
 _CONTROLLERS_OFF: Final = (
