@@ -1,0 +1,172 @@
+"""What the real Envoy makes of the bootstrap."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+
+import aiohttp
+import grpc.aio
+import pytest
+from envoy.service.discovery.v3 import discovery_pb2
+
+from mesh.api.names import ADMIN_PORT, READY_PORT
+from mesh.proxy.bootstrap import READY_PATH, ProxySettings, bootstrap, envoy_args
+from mesh.telemetry.otlp import add_to_server
+from mesh.telemetry.store import TelemetryStore
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("xds", ["127.0.0.1:15010", "[::1]:15010", "coalmine-mesh.coalmine-system:15010"])
+@pytest.mark.parametrize("capture", ["env", "iptables"])
+async def test_envoy_finds_nothing_wrong_with_it(envoy, xds, capture):
+    config = bootstrap(ProxySettings(xds, capture), pod_ip="127.0.0.1", pod="frontend-1", namespace="shop")
+    process = await asyncio.create_subprocess_exec(
+        *(envoy, "--mode", "validate", "--config-yaml", json.dumps(config)),
+        *envoy_args(ProxySettings(xds, capture)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+
+    assert process.returncode == 0, output
+    assert b"OK" in output
+    assert b"warning" not in output
+
+
+class ControlPlane:
+    """Answers delta ADS with empty lists of clusters and listeners, once it is told to."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.node = ""
+        self.asked: set[str] = set()
+        self.store = TelemetryStore(clock=time.time)
+
+    async def stream(self, requests, context):
+        async for request in requests:
+            self.node = request.node.id or self.node
+            self.asked.add(request.type_url)
+            if request.response_nonce:
+                continue
+            await self.go.wait()
+            yield discovery_pb2.DeltaDiscoveryResponse(
+                type_url=request.type_url, nonce=request.type_url, system_version_info="1"
+            )
+
+    async def serve(self, port: int = 0) -> tuple[grpc.aio.Server, int]:
+        server = grpc.aio.server()
+        method = grpc.stream_stream_rpc_method_handler(
+            self.stream,
+            request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
+            response_serializer=discovery_pb2.DeltaDiscoveryResponse.SerializeToString,
+        )
+        service = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+        handler = grpc.method_handlers_generic_handler(service, {"DeltaAggregatedResources": method})
+        server.add_generic_rpc_handlers((handler,))
+        add_to_server(server, self.store)
+        port = server.add_insecure_port(f"127.0.0.1:{port}")
+        await server.start()
+        return server, port
+
+
+async def status(ip: str, port: int, path: str) -> int:
+    patience = aiohttp.ClientTimeout(total=1)
+    async with aiohttp.ClientSession(timeout=patience) as session:
+        try:
+            async with session.get(f"http://{ip}:{port}{path}") as response:
+                return response.status
+        except (aiohttp.ClientError, TimeoutError):
+            return 0
+
+
+async def until(condition, what: str):
+    end = time.monotonic() + 20
+    while not await condition():
+        assert time.monotonic() < end, what
+        await asyncio.sleep(0.02)
+
+
+async def test_a_sidecar_is_ready_only_once_it_is_configured(envoy, addresses, tmp_path):
+    ip, control = next(addresses), ControlPlane()
+    server, port = await control.serve()
+    settings = ProxySettings(f"127.0.0.1:{port}", "env")
+    config = json.dumps(bootstrap(settings, pod_ip=ip, pod="frontend-1", namespace="shop"))
+    with (tmp_path / "envoy.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            envoy, "--config-yaml", config, *envoy_args(settings), stderr=log
+        )
+    try:
+
+        async def asked() -> bool:
+            return any("Cluster" in kind for kind in control.asked)
+
+        await until(asked, "Envoy did not ask for its clusters")
+        assert await status(ip, READY_PORT, READY_PATH) == 0
+        assert await status(ip, ADMIN_PORT, "/ready") == 503
+
+        control.go.set()
+
+        async def ready() -> bool:
+            return await status(ip, READY_PORT, READY_PATH) == 200
+
+        await until(ready, "not ready although configured")
+        assert control.node == f"sidecar~{ip}~frontend-1.shop"
+        assert len([kind for kind in control.asked if kind.endswith(("Cluster", "Listener"))]) == 2
+        assert await status(ip, READY_PORT, "/else") == 404
+
+        async def reports() -> bool:
+            return "shop/frontend-1" in control.store.proxies
+
+        await until(reports, "no telemetry")
+        stats = await admin(ip, "/stats?usedonly=0")
+        assert {line.split(":")[0] for line in stats.splitlines()} <= {"server.uptime", "control_plane.connected_state"}
+        text = (tmp_path / "envoy.log").read_text()
+        assert "warning" not in text
+    finally:
+        process.kill()
+        await process.wait()
+        await server.stop(None)
+
+
+async def admin(ip: str, path: str) -> str:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{ip}:{ADMIN_PORT}{path}") as response:
+        return await response.text()
+
+
+async def test_a_sidecar_finds_its_way_back_to_a_restarted_control_plane(envoy, addresses, tmp_path):
+    ip, control = next(addresses), ControlPlane()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        probe.listen()
+        port = probe.getsockname()[1]
+    settings = ProxySettings(f"127.0.0.1:{port}", "env")
+    config = json.dumps(bootstrap(settings, pod_ip=ip, pod="frontend-1", namespace="shop"))
+    with (tmp_path / "envoy.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            envoy, "--config-yaml", config, *envoy_args(settings), stderr=log
+        )
+    try:
+        server, port = await control.serve(port)
+        control.go.set()
+
+        async def ready() -> bool:
+            return await status(ip, READY_PORT, READY_PATH) == 200
+
+        await until(ready, "not ready although configured")
+        await server.stop(None)
+        control.asked.clear()
+        server, _ = await control.serve(port)
+
+        async def back() -> bool:
+            return bool(control.asked)
+
+        await until(back, "did not come back")
+        assert await status(ip, READY_PORT, READY_PATH) == 200
+        await server.stop(None)
+    finally:
+        process.kill()
+        await process.wait()
