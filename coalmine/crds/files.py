@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import PurePosixPath
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from coalmine.crds.definitions import DEFINITIONS
 from coalmine.crds.policies import refuse_unknown_fields
 from mesh.api.names import MESH_GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["documents", "files"]
 
@@ -27,9 +32,10 @@ def documents() -> dict[PurePosixPath, list[dict[str, Any]]]:
     return found
 
 
-def files() -> dict[PurePosixPath, str]:
+@cache
+def files() -> Mapping[PurePosixPath, str]:
     """Return the text of each generated file, by its path from the root of the repository."""
-    return {path: HEADER + _yaml(objects) for path, objects in documents().items()}
+    return MappingProxyType({path: HEADER + _yaml(objects) for path, objects in documents().items()})
 
 
 class _Dumper(yaml.SafeDumper):
