@@ -218,7 +218,7 @@ def _rolled(c: Context, signal: Signal) -> Context:
 
 
 def _marked(c: Context, signal: Signal) -> Context:
-    return _close(c, "RolledBack", signal.why)
+    return _close(c.noted(reason=signal.why), "RolledBack", signal.why)
 
 
 def _drained(c: Context, _signal: Signal) -> Context:

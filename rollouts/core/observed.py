@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rollouts.api.names import REVISION_ANNOTATION
@@ -92,7 +93,7 @@ class Workload:
         """Its pod template."""
         return self.spec["template"]  # type: ignore[no-any-return]
 
-    @property
+    @cached_property
     def revision(self) -> str:
         """The revision that it asks for (a canary's: the one it was made from)."""
         made_from = (self._metadata.get("annotations") or {}).get(REVISION_ANNOTATION)

@@ -1,0 +1,312 @@
+"""A small cluster in memory: it does what a decision asks, and what Kubernetes and the mesh would do then, when told to."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from analysis.model.verdict import Decision, Evidence, Need, Verdict
+from mesh.api.trafficsplit import OutlierDetection
+from rollouts.api.names import FINALIZER, ROLLOUT_LABEL
+from rollouts.api.rollout import RolloutSpec, RolloutStatus
+from rollouts.core import actions as a
+from rollouts.core.decide import decide
+from rollouts.core.notes import Notes
+from rollouts.core.observed import Measured, Observed, Service, Subject, Traffic, Workload
+from rollouts.core.templates import images, revision
+
+START = 1_800_000_000.0
+LABELS = {"app": "payment", "team": "shop"}
+
+
+def template(image: str) -> dict[str, Any]:
+    return {"metadata": {"labels": dict(LABELS)}, "spec": {"containers": [{"name": "app", "image": image}]}}
+
+
+IMAGES = {revision(template(f"shop:{n}")): images(template(f"shop:{n}")) for n in range(10)}
+
+
+def verdict(decision: Decision, summary: str = "", *, need: float | None = None) -> Verdict:
+    words = summary or f"the judge says {decision.value}"
+    evidence = Evidence("errors", 0.051, 0.001, 1204, 10911, 0.05, (0.039, 0.06), 250.0, 200.0, 0.1, 20.0, words)
+    return Verdict(decision, words, (evidence,), Need(100, need) if need else None)
+
+
+class World:
+    """One Rollout, its Deployment and Service, the mesh, and a clock. ``run()`` decides until nothing changes."""
+
+    def __init__(self, *, replicas: int = 4, **spec: Any) -> None:
+        self.now = START
+        self.spec: dict[str, Any] | None = {"workloadRef": {"name": "payment"}, **spec}
+        self.spec_error = ""
+        self.annotations: dict[str, str] = {}
+        self.finalizers: list[str] = []
+        self.deleting = False
+        self.gone = False
+        self.generation = 1
+        self.status: dict[str, Any] = {}
+        self.deployment: dict[str, Any] | None = self._deployment("payment", "shop:1", replicas)
+        self.stable_pods = {revision(template("shop:1")): replicas}
+        self.service: dict[str, Any] | None = {
+            "metadata": {"name": "payment", "namespace": "shop"},
+            "spec": {"selector": {"app": "payment"}, "ports": [{"port": 80, "targetPort": 8080}]},
+        }
+        self.canary: dict[str, Any] | None = None
+        self.canary_service: dict[str, Any] | None = None
+        self.split: dict[str, Any] | None = None
+        self.acknowledged: dict[str, int] | None = None
+        self.up_to_date = False
+        self.verdict: Verdict | None = None
+        self.requests: dict[str, int] = {}
+        self.rival = ""
+        self.foreign: tuple[str, ...] = ()
+        self.mesh_answers = True
+        self.pods_start = True
+        self.kubelet_keeps_canary = True
+        self.log: list[Any] = []
+        self.events: dict[int, str] = {}
+        self.phases: list[str] = []
+
+    @staticmethod
+    def _deployment(name: str, image: str, replicas: int) -> dict[str, Any]:
+        return {
+            "metadata": {"name": name, "namespace": "shop", "uid": f"uid-{name}", "resourceVersion": "1", "generation": 1, "labels": {}},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "payment"}}, "template": template(image)},
+            "status": {
+                "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": replicas,
+                "availableReplicas": replicas, "conditions": [],
+            },
+        }  # fmt: skip
+
+    # --- what people do ---
+
+    def push(self, image: str) -> None:
+        """A new template arrives, and admission holds it."""
+        assert self.deployment
+        if self.deployment["spec"]["template"] != template(image):
+            self.deployment["spec"]["template"] = template(image)
+            if ROLLOUT_LABEL in self.deployment["metadata"]["labels"]:
+                self.deployment["spec"]["paused"] = True
+            self._touch(self.deployment)
+
+    def resume(self) -> None:
+        """kubectl rollout resume."""
+        assert self.deployment
+        self.deployment["spec"].pop("paused", None)
+        self._touch(self.deployment)
+
+    def annotate(self, name: str, value: str = "now") -> None:
+        self.annotations[name] = value
+
+    def delete(self) -> None:
+        self.deleting = True
+
+    # --- what the cluster does ---
+
+    def _touch(self, obj: dict[str, Any]) -> None:
+        meta = obj["metadata"]
+        meta["generation"] += 1
+        meta["resourceVersion"] = str(int(meta["resourceVersion"]) + 1)
+
+    def kubernetes(self) -> None:
+        """The Deployment controller and the kubelet: everything asked for becomes so at once."""
+        if (d := self.deployment) is not None:
+            wanted = revision(d["spec"]["template"])
+            d["status"]["observedGeneration"] = d["metadata"]["generation"]
+            if not d["spec"].get("paused"):
+                self.stable_pods = {wanted: d["spec"]["replicas"]} if d["spec"]["replicas"] else {}
+                d["status"]["conditions"] = []
+            total = sum(self.stable_pods.values())
+            d["status"] |= {
+                "replicas": total, "readyReplicas": total, "availableReplicas": total, "updatedReplicas": self.stable_pods.get(wanted, 0)
+            }  # fmt: skip
+        if self.canary is not None and self.pods_start:
+            n = self.canary["spec"]["replicas"]
+            self.canary["status"] = {
+                "observedGeneration": self.canary["metadata"]["generation"], "replicas": n, "readyReplicas": n,
+                "availableReplicas": n, "updatedReplicas": n,
+            }  # fmt: skip
+
+    def mesh(self) -> None:
+        """Every proxy acknowledges what is written."""
+        if self.split is not None and self.mesh_answers:
+            self.acknowledged = dict(self.split["weights"])
+            self.up_to_date = True
+
+    # --- the controller ---
+
+    def observe(self) -> Observed:
+        traffic = None
+        if self.split is not None:
+            traffic = Traffic(
+                self.split["host"], self.split["weights"], self.split["outlier"], self.up_to_date, self.acknowledged, "2/2" if self.up_to_date else "1/2",
+                "" if self.up_to_date else "not acknowledged yet by shop/frontend-1",
+            )  # fmt: skip
+        subject = Subject(
+            name="payment", namespace="shop", uid="uid-rollout", generation=self.generation,
+            spec=RolloutSpec.model_validate(self.spec) if self.spec is not None else None, spec_error=self.spec_error,
+            status=RolloutStatus.model_validate(json.loads(json.dumps(self.status))), annotations=dict(self.annotations),
+            finalizers=tuple(self.finalizers), deleting=self.deleting,
+        )  # fmt: skip
+        return copy.deepcopy(
+            Observed(
+                subject,
+                deployment=Workload(self.deployment) if self.deployment else None,
+                service=Service(self.service) if self.service else None,
+                canary=Workload(self.canary) if self.canary else None,
+                canary_service=Service(self.canary_service) if self.canary_service else None,
+                traffic=traffic,
+                running=dict(self.stable_pods) if self.deployment else {},
+                images=IMAGES,
+                measured=Measured(self.verdict, dict(self.requests)),
+                rival=self.rival,
+                foreign_pods=self.foreign,
+            )
+        )
+
+    def decide(self) -> a.Plan:
+        """One pass: the status is written, then the actions are done."""
+        plan = decide(self.observe(), self.now)
+        self.write(plan)
+        for action in plan.actions:
+            self.do(action)
+        return plan
+
+    def write(self, plan: a.Plan) -> None:
+        self.status = plan.status.dump()
+        for event in plan.events:
+            self.events.setdefault(event.number, event.reason)
+        if not self.phases or self.phases[-1] != plan.status.phase:
+            self.phases.append(plan.status.phase.value)
+
+    def do(self, action: Any) -> None:
+        self.log.append(action)
+        match action:
+            case a.AddFinalizer():
+                self.finalizers.append(FINALIZER)
+            case a.RemoveFinalizer():
+                self.finalizers, self.gone = [], True
+            case a.Adopt():
+                assert self.deployment
+                self.deployment["metadata"]["labels"][ROLLOUT_LABEL] = "payment"
+            case a.Release():
+                assert self.deployment
+                self.deployment["metadata"]["labels"].pop(ROLLOUT_LABEL, None)
+            case a.Apply(manifest) if manifest["kind"] == "Service":
+                self.canary_service = copy.deepcopy(dict(manifest))
+            case a.Apply(manifest):
+                old = self.canary
+                self.canary = copy.deepcopy(dict(manifest))
+                self.canary["metadata"] |= {
+                    "uid": "uid-canary",
+                    "resourceVersion": "1",
+                    "generation": old["metadata"]["generation"] + 1 if old else 1,
+                }
+                self.canary["status"] = old["status"] if old else {}
+            case a.Delete("apps/v1", "Deployment"):
+                self.canary = None
+            case a.Delete():
+                self.canary_service = None
+            case a.SetTraffic():
+                self.split = {"host": action.host, "weights": dict(action.weights), "outlier": action.outlier_detection}
+                self.up_to_date = False
+            case a.StopTraffic():
+                self.split = None
+            case a.Unpause():
+                assert self.deployment
+                if self.deployment["metadata"]["resourceVersion"] == action.resource_version:
+                    self.deployment["spec"].pop("paused", None)
+                    self._touch(self.deployment)
+            case a.MarkFailed() | a.ClearFailed():
+                assert self.deployment
+                failed = isinstance(action, a.MarkFailed)
+                reason = "ProgressDeadlineExceeded" if failed else "DeploymentPaused"
+                self.deployment["status"]["conditions"] = [
+                    {"type": "Progressing", "reason": reason, "message": action.message}
+                ]
+            case _:
+                raise AssertionError(action)
+
+    def settle(self, passes: int = 12) -> None:
+        """Let the controller, Kubernetes and the mesh work without the time going on much."""
+        for _ in range(passes):
+            if self.gone:
+                return
+            self.decide()
+            self.kubernetes()
+            self.mesh()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, a look every second."""
+        for _ in range(int(seconds)):
+            if self.gone:
+                return
+            self.now += 1
+            self.decide()
+            self.kubernetes()
+            self.mesh()
+
+    # --- what can be seen ---
+
+    @property
+    def phase(self) -> str:
+        return str(self.status["phase"])
+
+    @property
+    def state(self) -> str:
+        return str(self.notes.state)
+
+    @property
+    def notes(self) -> Notes:
+        return Notes.read(self.status["internal"])
+
+    @property
+    def weight(self) -> int:
+        return self.split["weights"].get("payment-canary", 0) if self.split else 0
+
+    @property
+    def failed(self) -> bool:
+        assert self.deployment
+        return any(c["reason"] == "ProgressDeadlineExceeded" for c in self.deployment["status"]["conditions"])
+
+    @property
+    def paused(self) -> bool:
+        assert self.deployment
+        return bool(self.deployment["spec"].get("paused"))
+
+    @property
+    def canary_replicas(self) -> int:
+        return int(self.canary["spec"]["replicas"]) if self.canary else 0
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [h["outcome"] for h in self.status.get("history", ())]
+
+    def says(self, decision: Decision, summary: str = "", *, need: float | None = None) -> None:
+        self.verdict = verdict(decision, summary, need=need)
+
+    def released(self, image: str = "shop:2") -> World:
+        """Adopt, push, and go on until the first step is judged."""
+        self.settle()
+        self.push(image)
+        self.settle()
+        return self
+
+
+@pytest.fixture
+def make_world() -> type[World]:
+    return World
+
+
+@pytest.fixture
+def world() -> World:
+    """A Rollout with every default."""
+    return World()
+
+
+@pytest.fixture
+def outlier_detection() -> OutlierDetection:
+    return OutlierDetection()
