@@ -98,7 +98,7 @@ class _Streams:
         try:
             await response.prepare(request)
             await self._stream(response, host, since, event)
-        except ConnectionResetError:
+        except ConnectionError:
             pass  # the reader left
         finally:
             self._events.discard(event)
