@@ -167,6 +167,8 @@ class _Times:
 
     def offset_after(self, since: float) -> int:
         """Return where that begins which was written after a time."""
+        if since >= time.time():
+            return _size(self._log)
         index = bisect_right(self._times, since)
         return self._sizes[index - 1] if index else 0
 

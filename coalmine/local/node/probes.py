@@ -51,7 +51,7 @@ class ProbeMachine:
 
     Until a startup or readiness probe first succeeds, it is asked more often than its period says: after 50 ms,
     100 ms, 200 ms and so on, so that a program which starts in a blink is seen to. The failures of those extra
-    questions do not count: ``failureThreshold`` failures take as long as Kubernetes documents.
+    questions do not count: a program has ``periodSeconds`` times ``failureThreshold`` to start, as documented.
 
     Attributes:
         result: True or False once the probe has said so; readiness begins as False, liveness as True and startup
@@ -73,7 +73,8 @@ class ProbeMachine:
         self.next_at = now + (spec.initial_delay if initial is None else 0.0)
         self._eager = spec.kind != "liveness" and not self.result and spec.success_threshold == 1
         self._pause = _EAGER_SECONDS
-        self._regular_at = self.next_at
+        # What is asked eagerly is not expected to succeed within the first period.
+        self._regular_at = self.next_at + (spec.period if self._eager else 0.0)
         self._successes = 0
         self._failures = 0
 
