@@ -66,13 +66,17 @@ def run(kubectl):
 
 
 @pytest.fixture
-async def uninstalled(run):
+async def uninstalled(api):
     """Neither policy nor webhook, before and after."""
-    names = ("mutatingadmissionpolicybinding", "mutatingadmissionpolicy", "mutatingwebhookconfiguration")
-    remove = [f"{kind}.{ADMISSION_GROUP}/{HOLD_NAME}" for kind in names]
-    await run("delete", "--ignore-not-found", *remove)
+    kinds = ("mutatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingwebhookconfigurations")
+
+    async def remove():
+        for kind in kinds:
+            await api.request("DELETE", f"/apis/{ADMISSION_GROUP}/v1/{kind}/{HOLD_NAME}")
+
+    await remove()
     yield
-    await run("delete", "--ignore-not-found", *remove)
+    await remove()
 
 
 @pytest.fixture
