@@ -11,10 +11,10 @@ from coalmine.local import manifests, pki, podranges, processes
 from coalmine.local.binaries.obtain import obtain
 from coalmine.local.components import Programs, commands, service_address
 from coalmine.local.environment import component_environment, envoy_program, python_command
-from coalmine.local.kube import Api, Kubectl
+from coalmine.local.kube import Api
 from coalmine.local.kubeconfigs import write_kubeconfigs
 from coalmine.local.layout import APISERVER, CONTROLLER, ETCD, KCM, MESH, NODE, Layout
-from coalmine.local.readiness import Readiness, await_ready
+from coalmine.local.readiness import Readiness, await_ready, await_true
 from coalmine.local.settings import LOOPBACK, Settings, choose_ports, load_settings, port_is_free, save_settings
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BringUp", "prepare"]
 
+_DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?limit=1"
 _SECONDS: Final = 120.0
 """How long a component may take to become ready; on an idle machine each takes one to four seconds."""
 
@@ -63,8 +64,8 @@ class BringUp:
             settings,
             Programs(binaries.etcd, binaries.apiserver, binaries.controller_manager, envoy_program(), python_command()),
         )
-        self._kubectl = Kubectl(binaries.kubectl, layout.kubeconfig(), layout.kubectl_cache)
-        self._readiness = Readiness(settings.ports, Api(f"https://{LOOPBACK}:{settings.ports.apiserver}", layout.pki))
+        self._api = Api(f"https://{LOOPBACK}:{settings.ports.apiserver}", layout.pki)
+        self._readiness = Readiness(settings.ports, self._api)
 
     def run(self, missing: Collection[str], wanted: Collection[str]) -> None:
         """Start the components of ``missing``, and wait until those of ``wanted`` are ready.
@@ -73,14 +74,19 @@ class BringUp:
             StartFailedError: One ended, or was not ready in time.
         """
         self._launch(missing, ETCD, APISERVER)
-        if KCM in missing:
-            # It waits 10 s for a healthy apiserver and then gives up: not before something listens there.
-            self._await([APISERVER], self._readiness.listens, tell=False)
-            self._launch(missing, KCM)
-        self._await([name for name in wanted if name in (ETCD, APISERVER)], self._readiness.of)
-        self._launch(missing, NODE)
+        definitions: tuple[str, ...] = ()
         if {APISERVER, MESH, CONTROLLER} & {*wanted}:
-            self._apply_manifests()
+            # It takes custom resources some time before it is ready itself.
+            self._await([APISERVER], lambda _: self._api.get(_DEFINITIONS) is not None, tell=False)
+            definitions = self._apply_manifests()
+        self._await([name for name in wanted if name in (ETCD, APISERVER)], self._readiness.of)
+        # Not earlier: the controller-manager gives up on an apiserver that is not healthy within 10 s.
+        self._launch(missing, KCM, NODE)
+        await_true(
+            lambda: all(self._api.established(path) for path in definitions),
+            seconds=_SECONDS,
+            what="the apiserver did not serve our custom resources",
+        )
         self._launch(missing, MESH, CONTROLLER)
         self._await([name for name in wanted if name not in (ETCD, APISERVER)], self._readiness.of)
 
@@ -102,7 +108,7 @@ class BringUp:
                 on_ready=lambda name: self._progress.line(f"{name} is ready") if tell else None,
             )
 
-    def _apply_manifests(self) -> None:
-        resources = manifests.custom_resources()
-        self._kubectl.apply((*resources, *manifests.companions()))
-        self._kubectl.await_custom_resources(resources)
+    def _apply_manifests(self) -> tuple[str, ...]:
+        definitions = self._api.apply(manifests.custom_resources())
+        self._api.apply(manifests.companions())
+        return definitions

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-__all__ = ["Readiness", "await_ready"]
+__all__ = ["Readiness", "await_ready", "await_true"]
 
 _POLL_SECONDS: Final = 0.05
 
@@ -42,15 +42,14 @@ class Readiness:
             KCM: lambda: api.get("/api/v1/namespaces/default/serviceaccounts/default") is not None,
             NODE: self._node_ready,
             MESH: lambda: http_ok(f"http://{LOOPBACK}:{ports.mesh_http}/readyz"),
-            CONTROLLER: lambda: http_ok(f"http://{LOOPBACK}:{ports.controller_health}/healthz"),
+            CONTROLLER: lambda: http_ok(f"http://{LOOPBACK}:{ports.controller_health}/readyz"),
         }
 
     def of(self, component: str) -> bool:
         """Return whether the component serves right now."""
-        return self.listens(component) and self._checks[component]()
+        return self._listens(component) and self._checks[component]()
 
-    def listens(self, component: str) -> bool:
-        """Return whether anything takes connections at the component's port."""
+    def _listens(self, component: str) -> bool:
         with socket.socket() as probe:
             probe.settimeout(1.0)
             return probe.connect_ex((LOOPBACK, self._ports[component])) == 0
@@ -96,6 +95,15 @@ def await_ready(
             raise StartFailedError(_explain(waiting[0], f"was not ready within {seconds:.0f} s", log(waiting[0])))
         if waiting:
             time.sleep(_POLL_SECONDS)
+
+
+def await_true(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+    """Wait for a condition; StartFailedError says ``what`` if it does not become true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise StartFailedError(f"{what} within {seconds:.0f} s")
+        time.sleep(_POLL_SECONDS)
 
 
 def _explain(component: str, what: str, log: Path) -> str:
