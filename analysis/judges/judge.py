@@ -32,6 +32,7 @@ _SILENT_SECONDS: Final = 15.0
 _ALONE_SECONDS: Final = 10.0
 _ALONE_ATTEMPTS: Final = 10
 _QUIET_WEALTH: Final = math.log(20.0)
+_SURVIVES: Final = math.log(3.0)
 _STEP_LEANS: Final = math.log(2.0)
 
 
@@ -106,13 +107,14 @@ def judge_table(
     measured = table.attempts.sum(axis=1) > 0
     if not measured.any():
         return Verdict(Decision.NO_DATA, "No requests have been measured yet.", ())
+    table = table.rows(measured)
     alone = _alone_since(table, step_starts)
     found = _metrics(table, policy, pods_started, sorted(step_starts), alone)
     shown = tuple(_shown(metric, policy, step_starts) for metric in found) if explain else ()
     refuted = [metric for metric in found if metric.refuted]
     if refuted:
         return _against(refuted, shown, found)
-    silence = now - float(table.end[measured][-1])
+    silence = now - float(table.end[-1])
     if silence > _SILENT_SECONDS:
         return Verdict(Decision.NO_DATA, f"Nothing was measured for {silence:.0f} s: no traffic, or no metrics.", shown)
     if alone is not None:
@@ -200,7 +202,7 @@ def _against(refuted: Sequence[_Metric], shown: Sequence[Evidence], found: Seque
 
 
 def _carrier(metric: _Metric) -> str | None:
-    """The canary pod without which the evidence is weaker than the square root of what it takes; None for none."""
+    """The canary pod without which hardly any evidence is left; None for none."""
     if metric.without is None:
         return None
     table = metric.table
@@ -210,7 +212,7 @@ def _carrier(metric: _Metric) -> str | None:
         return None
     left = {pod: metric.without(pod) for pod in pods}
     worst = min(pods, key=lambda pod: left[pod])
-    return worst if left[worst] < metric.threshold / 2 else None
+    return worst if left[worst] < _SURVIVES else None
 
 
 def _forward(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Series", "errors_series", "exceedance_series", "rank_series"]
 
-ERROR_SPREAD: Final = Spread(variance=0.25**2, dof=8.0)
+ERROR_SPREAD: Final = Spread(variance=0.25**2, dof=3.0)
 """Prior: what the log error rates of equal pods differ by."""
 
 LATENCY_SPREAD: Final = Spread(variance=0.05**2, dof=8.0)
@@ -38,7 +38,7 @@ class Series:
         baseline_n: Baseline attempts by cell.
         ratio: Margin on the rates, one for each category.
         scores: How strongly each category speaks; one category with score 1 for plain counts.
-        null: Shares of the categories at the margin, by which tilts are normalised; None for plain counts.
+        null: Scores of all categories and their shares at the margin, by which tilts are normalised; None for counts.
         sums: Scores of each baseline pod, cells × pods, around their mean.
         pod_n: Attempts of each baseline pod, cells × pods.
         canary_pod_n: Attempts of each canary pod, cells × pods.
@@ -53,7 +53,7 @@ class Series:
     baseline_n: Array
     ratio: Array
     scores: Array
-    null: Array | None
+    null: tuple[Array, Array] | None
     sums: Array
     pod_n: Array
     canary_pod_n: Array
@@ -66,7 +66,8 @@ class Series:
         raw: Array = np.outer(self.scores, sizes)
         if self.null is None:
             return raw
-        return raw - np.log(self.null @ np.exp(raw))
+        scores, shares = self.null
+        return raw - np.log(shares @ np.exp(np.outer(scores, sizes)))
 
     def log_evalues(self, *, since: int = 0, shift: float = 0.0, absolute: float = 0.0) -> Array:
         """Log wealth of each bet of the grid from a cell on, with the margin widened by a tilt of ``shift``."""
@@ -128,7 +129,7 @@ def rank_series(table: Table, bounds: Sequence[float], factor: float) -> Series:
     tilt = float(((pod - 1.0) * share) @ scores) / unit if unit > 0 else 0.0
     attempts = table.latency.sum(axis=2)
     sums = table.latency @ scores
-    null = (ratio * share)[used]
+    null = ratio * (share + 0.5 / (float(counts.sum()) + 1.0))  # slowed_ratio's own smoothing taken back
     own = sums[:, ~table.canary] - attempts[:, ~table.canary] * float(share @ scores)
     named = _named(table)
     return Series(
@@ -138,7 +139,7 @@ def rank_series(table: Table, bounds: Sequence[float], factor: float) -> Series:
         baseline_n=attempts[:, ~table.canary].sum(axis=1),
         ratio=ratio[used],
         scores=scores[used],
-        null=null / null.sum() if null.sum() > 0 else np.full(null.size, 1.0 / max(null.size, 1)),
+        null=(scores, null / null.sum()) if null.sum() > 0 else None,
         sums=own[:, named[~table.canary]],
         pod_n=attempts[:, ~table.canary & named],
         canary_pod_n=attempts[:, table.canary & named],

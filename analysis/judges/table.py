@@ -64,7 +64,10 @@ class Table:
 
     def since(self, time: float) -> Table:
         """Only the windows that start at ``time`` or later."""
-        rows = self.start >= time
+        return self.rows(self.start >= time)
+
+    def rows(self, rows: NDArray[np.bool_]) -> Table:
+        """Only these windows."""
         return replace(
             self,
             start=self.start[rows],

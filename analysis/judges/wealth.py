@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Restart", "promotion", "restarts", "rollback", "simple"]
 
-_FROM_THE_START: Final = 0.5
-_AT_STEPS: Final = 0.25
-_ON_THE_GRID: Final = 0.25
+_FROM_THE_START: Final = 0.6
+_AT_STEPS: Final = 0.2
+_ON_THE_GRID: Final = 0.2
 _GRID_SECONDS: Final = 120.0
 _RANDOM: Final = 0.8
 _WIDEN: Final = 2.0

@@ -15,7 +15,8 @@ __all__ = ["GRID", "LOG_STAKES_BETTER", "LOG_STAKES_WORSE", "log_random_effects"
 _SMALLEST: Final = 0.02
 _LARGEST: Final = 8.0
 _STEPS: Final = 25
-_WORTH_A_BET: Final = 0.05
+_SAME: Final = 1e-9
+_WORTH_A_BET: Final = 0.15
 
 
 def _grid() -> Array:
@@ -53,7 +54,7 @@ def log_random_effects(scale: float, dof: float) -> Array:
     Returns:
         Log weights that sum to 1.
     """
-    if scale <= 0.0:
+    if scale <= _SAME:
         return np.where(GRID == 0.0, 0.0, -np.inf)
     edges = np.concatenate([[-np.inf], (GRID[1:] + GRID[:-1]) / 2, [np.inf]])
     weights = np.diff(special.stdtr(dof, edges / scale))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from analysis.stats.counting import Array
+
+_NO_UNIT: Final = 1e-15
 
 __all__ = ["Spread", "between_pods", "effective_number"]
 
@@ -48,7 +50,7 @@ def between_pods(sums: Array, attempts: Array, *, unit: float, dispersion: float
     used = attempts > 0
     sums, attempts = sums[used], attempts[used]
     groups, total = attempts.size, float(attempts.sum())
-    if groups < 2 or unit <= 0.0:  # noqa: PLR2004 - one pod shows no difference
+    if groups < 2 or unit < _NO_UNIT:  # noqa: PLR2004 - one pod shows no difference
         return prior
     mean = float(sums.sum()) / total
     heterogeneity = float(((sums - attempts * mean) ** 2 / (attempts * unit)).sum())
