@@ -63,6 +63,7 @@ class Ledger:
         self.waiting_since = 0.0
         self._desired: Mapping[str, Resource] = {}
         self._flights: dict[str, _Flight] = {}
+        self._lost: set[str] = set()
 
     @property
     def desired(self) -> Mapping[str, Resource]:
@@ -84,8 +85,9 @@ class Ledger:
         """Take in what a request asks for."""
         first, self.started = not self.started, True
         if first:
-            self.held.update(request.held)
-            self.sent.update(request.held)
+            held = {name: version for name, version in request.held.items() if name not in self._lost}
+            self.held.update(held)
+            self.sent.update(held)
             self.wildcard = ALL in request.subscribe or not request.subscribe
             self.owes_reply = self.wildcard and not request.held
             for name in {*request.held, *self._desired}:
@@ -150,7 +152,10 @@ class Ledger:
 
     def forget(self, name: str, now: float) -> None:
         """Take it that the proxy has lost a resource, so that it is sent again."""
-        if name in self.names:
+        if not self.started:
+            # On a new stream the proxy may have written what it holds before it hears of the loss.
+            self._lost.add(name)
+        elif name in self.names:
             self.held.pop(name, None)
             self.sent.pop(name, None)
             self._check(name, now)

@@ -155,6 +155,8 @@ class Session:
         if type_url != CDS:
             return True
         listeners, routes = self._ledgers[LDS], self._ledgers[RDS]
+        if not routes.started:
+            return False  # on a new stream: its routes may still name the cluster
         waiting = listeners.pending | (routes.pending & routes.names)
         refused = [n for t in (LDS, RDS) for n in self._ledgers[t].desired if self._refused_now(t, n)]
         return not waiting and not refused
