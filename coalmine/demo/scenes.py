@@ -8,13 +8,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from mesh.api.base import format_duration
-from rollouts.api.rollout import RolloutSpec, RolloutStatus
+from rollouts.api.rollout import EvidenceStatus, Phase, RolloutSpec, RolloutStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from coalmine.demo.records import Traffic
     from coalmine.demo.releases import Outcome, Release
 
-__all__ = ["Commit", "Mark", "ReleaseLine", "Scene", "clock", "shortened"]
+__all__ = ["Commit", "Mark", "ReleaseLine", "Scene", "clock", "evidence_words", "judged", "shortened"]
 
 
 class Mark(StrEnum):
@@ -92,6 +94,23 @@ class Scene:
 def clock(unix: float) -> str:
     """Return the local time of day, to the second."""
     return time.strftime("%H:%M:%S", time.localtime(unix))
+
+
+def evidence_words(scene: Scene) -> str:
+    """Return how the evidence stands in one line; empty without a canary that is judged."""
+    shown = judged(scene.rollout.evidence)
+    if scene.rollout.phase is not Phase.PROGRESSING or not shown:
+        return ""
+    parts = [
+        f"{e.metric} {e.rollback_e:.3g}/{e.rollback_at:.0f} against, {e.promote_e:.3g}/{e.promote_at:.0f} for it"
+        for e in shown
+    ]
+    return f"evidence: {'; '.join(parts)}" + (f"; still needed: {scene.rollout.need}" if scene.rollout.need else "")
+
+
+def judged(evidence: Sequence[EvidenceStatus]) -> tuple[EvidenceStatus, ...]:
+    """Leave out the guards against gross regressions, unless it was they who decided."""
+    return tuple(e for e in evidence if not e.metric.startswith("gross") or e.rollback_e >= e.rollback_at > 0)
 
 
 def shortened(spec: RolloutSpec) -> tuple[str, ...]:

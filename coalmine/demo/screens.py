@@ -10,9 +10,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from coalmine.demo.scenes import Mark, ReleaseLine, Scene
+from coalmine.demo.scenes import Mark, ReleaseLine, Scene, judged
 from coalmine.demo.summaries import OUTCOME_STYLE, minutes, outcome_words
-from rollouts.api.rollout import EvidenceStatus, Phase, Step
+from rollouts.api.rollout import Phase, Step
 
 if TYPE_CHECKING:
     from coalmine.demo.records import Traffic
@@ -149,7 +149,7 @@ def _evidence(scene: Scene) -> RenderableType:
     table.add_column("evidence", width=13)
     table.add_column("for taking it back", width=_BAR + 13)
     table.add_column("for promoting it", width=_BAR + 13)
-    shown = [e for e in scene.rollout.evidence if _shown(e)]
+    shown = judged(scene.rollout.evidence)
     for item in shown:
         table.add_row(
             item.metric,
@@ -161,11 +161,6 @@ def _evidence(scene: Scene) -> RenderableType:
     if scene.rollout.need:
         lines.append(Text(f"still needed: {scene.rollout.need}", style="cyan"))
     return Group(*lines)
-
-
-def _shown(evidence: EvidenceStatus) -> bool:
-    """Leave out the guards against gross regressions, unless it was they who decided."""
-    return not evidence.metric.startswith("gross") or evidence.rollback_e >= evidence.rollback_at > 0
 
 
 def _e_value(value: float, threshold: float, style: str) -> Text:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from rich.live import Live
 
-from coalmine.demo.scenes import Scene, clock
+from coalmine.demo.scenes import Scene, clock, evidence_words
 from coalmine.demo.screens import screen
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Display", "LiveDisplay", "PlainDisplay"]
 
 REDRAW_SECONDS: Final = 0.5
+EVIDENCE_SECONDS: Final = 5.0
 
 
 class Display(Protocol):
@@ -32,7 +33,7 @@ class Display(Protocol):
 
 
 class PlainDisplay:
-    """One line for each change."""
+    """One line for each change, and now and then one for the evidence."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -42,9 +43,11 @@ class PlainDisplay:
         self._console.print(f"{clock(time.time())} {text}", highlight=False, markup=False, soft_wrap=True)
 
     async def run(self, scene: Callable[[], Scene]) -> None:
-        """Show nothing more than the lines."""
-        del scene
-        await asyncio.Event().wait()
+        """Say how the evidence stands, every few seconds while there is a canary."""
+        while True:
+            await asyncio.sleep(EVIDENCE_SECONDS)
+            if words := evidence_words(scene()):
+                self.say(words)
 
 
 class LiveDisplay:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -20,18 +21,13 @@ OUTCOME_STYLE: Final = {Outcome.PROMOTED: "green", Outcome.ROLLED_BACK: "yellow"
 
 def summary(report: DemoReport) -> RenderableType:
     """Draw the table at the end."""
-    table = Table(title="What came of it", title_style="bold", title_justify="left", expand=False)
-    for name in (
-        "release",
-        "outcome",
-        "kubectl\nexit code",
-        "weights",
-        "actual share %",
-        "decided\nafter",
-        "bad until\nweight 0",
-        "requests\n(failed)",
-    ):
-        table.add_column(name, justify="left" if name in {"release", "outcome", "weights"} else "right")
+    table = Table(
+        title="What came of it", title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1)
+    )
+    for name in ("release", "outcome", "share\nset: actual"):
+        table.add_column(name, no_wrap=True)
+    for name in ("decided\nafter", "bad until\nweight 0", "requests\n(failed)"):
+        table.add_column(name, justify="right")
     for release in report.releases:
         table.add_row(*_summary_cells(release))
     verdict = Text(
@@ -47,12 +43,14 @@ def summary(report: DemoReport) -> RenderableType:
 def _summary_cells(release: ReleaseReport) -> tuple[Text | str, ...]:
     sign = Text("✔ " if release.as_expected else "✘ ", style="green" if release.as_expected else "red")
     failed, asked = release.failed.get(release.version, 0), release.requests.get(release.version, 0)
+    exit_code = "no end" if release.kubectl_exit_code is None else f"exit {release.kubectl_exit_code}"
+    shares = [f"{weight:>3} %: {share:.1f} %" for weight, share in release.actual_share.items()]
     return (
         sign.append(f"{release.version} {release.name}", style="default"),
-        Text(outcome_words(release.outcome), style=OUTCOME_STYLE[release.outcome]),
-        "–" if release.kubectl_exit_code is None else str(release.kubectl_exit_code),
-        " ".join(map(str, release.weights)),
-        " ".join(f"{share:.1f}" for share in release.actual_share.values()),
+        Text(outcome_words(release.outcome), style=OUTCOME_STYLE[release.outcome]).append(
+            f"\nkubectl: {exit_code}", style="dim"
+        ),
+        "\n".join(shares),
         _seconds(release.decision_seconds),
         _seconds(release.rollback_seconds),
         f"{asked:,} ({failed})",

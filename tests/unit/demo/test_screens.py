@@ -115,8 +115,8 @@ def test_the_summary_has_the_numbers() -> None:
     for part in (
         "✔ v3 bad-errors",
         "rolled back",
-        "10 0",
-        "9.9",
+        "10 %: 9.9 %",
+        "kubectl: exit 1",
         "12.3 s",
         "7.9 s",
         "200 (11)",
