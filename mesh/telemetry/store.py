@@ -1,7 +1,7 @@
 """What the proxies reported, as windows of about a second, for an hour.
 
-A window is open until every proxy that is alive has reported into it, or for ``LATENESS`` at most; what comes later
-goes into the next one, so every count is in exactly one window. A proxy flushes once a second by its own clock: a window
+A window is open until every proxy of the window before has reported into it, or for ``LATENESS`` at most; what comes
+later goes into the next one, so every count is in exactly one window. A proxy flushes once a second by its own clock: a window
 holds what proxies *reported* between its start and end, which they measured up to a second before its start.
 
 Nothing here waits or reads a clock of its own; ``observe`` and ``tick`` are called from one event loop.
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Numbered", "TelemetryStore"]
 
-LATENESS: Final = 2.0
-"""Seconds. The longest that a window waits for a proxy."""
-AWAITED: Final = 5.0
-"""Seconds. A proxy that has been silent for longer is not waited for."""
+LATENESS: Final = 1.5
+"""Seconds. The longest that a window stays open; proxies flush every second."""
 FORGOTTEN: Final = 600.0
 """Seconds. After so much silence a proxy's totals are dropped; should it speak again, it starts from a baseline."""
 RETENTION: Final = 3600.0
@@ -66,6 +64,7 @@ class TelemetryStore:
         self._retired: dict[str, float] = {}
         self._opened = clock()
         self._reported: set[str] = set()
+        self._awaited: set[str] = set()
         self._open: dict[Host, dict[tuple[str, str], Counts]] = {}
         self._fine: deque[Window] = deque()
         self._coarse: deque[Window] = deque()
@@ -89,11 +88,11 @@ class TelemetryStore:
     def tick(self) -> None:
         """Close the open window if it is due, and drop what is too old. Call it several times a second."""
         now = self._now()
-        awaited = {proxy for proxy, seen in self._seen.items() if seen > self._opened - AWAITED}
-        if self._reported and (awaited <= self._reported or now - self._opened >= LATENESS):
+        due = now - self._opened >= LATENESS
+        if self._reported and (due or self._awaited <= self._reported):
             self._close(now)
-        elif not self._reported and now - self._opened >= LATENESS:
-            self._opened = now
+        elif due:
+            self._opened, self._awaited = now, set()
 
     def retire(self, proxy: str) -> None:
         """Forget a proxy whose pod is gone for good: nobody waits for it or misses its reports.
@@ -107,6 +106,7 @@ class TelemetryStore:
             return
         del self._proxies[proxy]
         self._retired[proxy] = seen
+        self._awaited.discard(proxy)
         if len(self._retired) > MAX_RETIRED:
             oldest = next(iter(self._retired))
             self._counted_before = max(self._counted_before, self._retired.pop(oldest))
@@ -144,7 +144,7 @@ class TelemetryStore:
             hosts=self._open,
         )
         self._next += 1
-        self._opened, self._reported, self._open = now, set(), {}
+        self._opened, self._awaited, self._reported, self._open = now, self._reported, set(), {}
         self._fine.append(window)
         self._rows += window.rows
         self._shrink(now)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mesh.telemetry import store as store_module
 from mesh.telemetry.counters import BUCKETS, Counts, Host, Report, Series
-from mesh.telemetry.store import AWAITED, FINE, FORGOTTEN, LATENESS, RETENTION, TelemetryStore
+from mesh.telemetry.store import FINE, FORGOTTEN, LATENESS, RETENTION, TelemetryStore
 
 PAYMENT = Host("shop", "payment")
 ORDERS = Host("shop", "orders")
@@ -116,15 +116,19 @@ def test_a_late_proxy_is_counted_in_the_next_window(clock, store):
     assert requests(store)[-1] == 7
 
 
-def test_a_proxy_that_died_holds_windows_up_only_for_a_while(clock, store):
+def test_a_proxy_that_died_holds_up_one_window_and_no_more(clock, store):
     living, dead = young("shop/a", clock), young("shop/b", clock)
     meet(store, clock, living, dead)
-    clock.now += AWAITED + LATENESS
-    store.tick()
+    for _ in range(4):
+        clock.now += 0.75
+        store.tick()
+        clock.now += 0.25
+        store.observe(living.flush())
 
-    store.observe(living.flush())
-
-    assert store.windows(PAYMENT)[-1].window.end == clock.now
+    newest = [window for _, window in store.windows(PAYMENT)][-4:]
+    lengths = [window.end - window.start for window in newest]
+    assert lengths[0] == pytest.approx(1.75)  # the first look after it was due
+    assert lengths[1:] == pytest.approx([0.25, 1.0, 1.0])
 
 
 def test_silence_is_a_gap_and_never_zeros(clock, store):
