@@ -67,7 +67,7 @@ class Applier:
             case Adopt():
                 await self._adopt(subject, action)
             case Release():
-                await self._label(subject, action.deployment, action.uid, {})
+                await self._unlabel(subject, action)
             case Apply():
                 await self._apply(action.manifest)
             case Delete():
@@ -101,6 +101,11 @@ class Applier:
     async def _label(self, subject: Subject, deployment: str, uid: str, labels: Mapping[str, str]) -> None:
         metadata = {"name": deployment, "namespace": subject.namespace, "uid": uid, "labels": dict(labels)}
         await self._apply({"apiVersion": _APPS, "kind": "Deployment", "metadata": metadata})
+
+    async def _unlabel(self, subject: Subject, action: Release) -> None:
+        """Remove the label whoever owns it: one that the hold kept through a replacement is nobody's."""
+        body = {"metadata": {"uid": action.uid, "labels": {ROLLOUT_LABEL: None}}}
+        await self._patch(object_path(_APPS, "Deployment", subject.namespace, action.deployment), body, MERGE)
 
     async def _apply(self, manifest: Mapping[str, Any]) -> None:
         metadata = manifest["metadata"]

@@ -3,56 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import socket
-import ssl
 
-import aiohttp
 import pytest
-import yaml
 
 from rollouts.api.admission import ADMISSION_GROUP, HOLD_NAME
 from rollouts.api.names import ROLLOUT_LABEL
 from rollouts.engine.hold import install_policy, install_webhook, wait_for_hold
+from rollouts.engine.kube import connect
 from rollouts.handlers.hold import serve_hold
 
 PATIENCE_SECONDS = 30
 
 
-class Connection:
-    """The API server, as the controller's user."""
-
-    def __init__(self, session, server):
-        self._session = session
-        self._server = server
-
-    async def request(self, method, path, *, query=None, body=None, content_type="application/json"):
-        data = None if body is None else json.dumps(body)
-        headers = {"Content-Type": content_type}
-        async with self._session.request(
-            method, self._server + path, params=query, data=data, headers=headers
-        ) as answer:
-            if answer.status == 404:
-                return None
-            if answer.status >= 400:
-                raise (
-                    PermissionError(await answer.text()) if answer.status == 403 else RuntimeError(await answer.text())
-                )
-            return await answer.json()
-
-
 @pytest.fixture
-async def api(cluster, tmp_path):
-    config = yaml.safe_load(cluster.kubeconfig_for("controller").read_text())
-    user = config["users"][0]["user"]
-    ca = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
-    pair = tmp_path / "controller.pem"
-    pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
-    context = ssl.create_default_context(cadata=ca)
-    context.load_cert_chain(pair)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
-        yield Connection(session, cluster.server)
+async def api(cluster):
+    """The API server, as the controller's user."""
+    async with connect(cluster.kubeconfig_for("controller")) as kube:
+        yield kube
 
 
 @pytest.fixture

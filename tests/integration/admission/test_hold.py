@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
 from coalmine.local.errors import KubectlError
 from rollouts.api.admission import HOLD_NAME, Hold
 from rollouts.api.names import ROLLOUT_LABEL
+from rollouts.api.rollout import RolloutStatus
+from rollouts.core.actions import Release
+from rollouts.core.observed import Subject
+from rollouts.engine.apply import Applier
 from rollouts.engine.hold import choose_hold, hold_is_active, install_policy, install_webhook, served_policy_version
+from rollouts.routers.coalmine import CoalmineRouter
 
 pytestmark = pytest.mark.integration
 
@@ -77,6 +83,15 @@ async def test_a_replacement_without_the_label_is_held_and_keeps_it(
     found = await state()
     assert paused(found)
     assert found["metadata"]["labels"] == {**labels, ROLLOUT_LABEL: "pay"}
+
+
+async def test_a_label_that_was_kept_can_be_taken_off_again(hold, api, run, namespace, state, deployment_manifest):
+    await run("replace", "-n", namespace, "-f", "-", stdin=json.dumps(deployment_manifest("pay:2", labelled=False)))
+    held = (await state())["metadata"]
+    assert held["labels"] == {ROLLOUT_LABEL: "pay"}
+    subject = Subject("pay", namespace, "u", 1, None, "", RolloutStatus())
+    await Applier(api, CoalmineRouter(), time.time).apply(subject, Release("pay", held["uid"]))
+    assert ROLLOUT_LABEL not in (await state())["metadata"].get("labels", {})
 
 
 async def test_gitops_applies_the_same_manifest_again_and_the_hold_stays(
