@@ -14,7 +14,7 @@ from coalmine.local.environment import component_environment, envoy_program, pyt
 from coalmine.local.kube import Api
 from coalmine.local.kubeconfigs import write_kubeconfigs
 from coalmine.local.layout import APISERVER, CONTROLLER, ETCD, KCM, MESH, NODE, Layout
-from coalmine.local.readiness import Readiness, await_ready, await_true
+from coalmine.local.readiness import Readiness, await_ready
 from coalmine.local.settings import LOOPBACK, Settings, choose_ports, load_settings, port_is_free, save_settings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["BringUp", "prepare"]
 
 _DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?limit=1"
-_SECONDS: Final = 120.0
+_SECONDS: Final = 180.0
 """How long a component may take to become ready; on an idle machine each takes one to four seconds."""
 
 
@@ -74,21 +74,19 @@ class BringUp:
             StartFailedError: One ended, or was not ready in time.
         """
         self._launch(missing, ETCD, APISERVER)
-        definitions: tuple[str, ...] = ()
-        if {APISERVER, MESH, CONTROLLER} & {*wanted}:
+        base = [name for name in wanted if name in (ETCD, APISERVER)]
+        if applies := bool({APISERVER, MESH, CONTROLLER} & {*wanted}):
             # It takes custom resources some time before it is ready itself.
-            self._await([APISERVER], lambda _: self._api.get(_DEFINITIONS) is not None, tell=False)
-            definitions = self._apply_manifests()
-        self._await([name for name in wanted if name in (ETCD, APISERVER)], self._readiness.of)
+            self._await(base or [APISERVER], lambda _: self._api.get(_DEFINITIONS) is not None, tell=False)
+            self._api.apply(manifests.companions())
+        definitions = self._api.apply(manifests.custom_resources()) if applies else ()
+        self._await(base, self._readiness.of)
         # Not earlier: the controller-manager gives up on an apiserver that is not healthy within 10 s.
         self._launch(missing, KCM, NODE)
-        await_true(
-            lambda: all(self._api.established(path) for path in definitions),
-            seconds=_SECONDS,
-            what="the apiserver did not serve our custom resources",
-        )
+        if applies:
+            self._await([APISERVER], lambda _: all(map(self._api.established, definitions)), tell=False)
         self._launch(missing, MESH, CONTROLLER)
-        self._await([name for name in wanted if name not in (ETCD, APISERVER)], self._readiness.of)
+        self._await([name for name in wanted if name not in base], self._readiness.of)
 
     def _launch(self, missing: Collection[str], *names: str) -> None:
         environment = component_environment(os.environ)
@@ -107,8 +105,3 @@ class BringUp:
                 seconds=_SECONDS,
                 on_ready=lambda name: self._progress.line(f"{name} is ready") if tell else None,
             )
-
-    def _apply_manifests(self) -> tuple[str, ...]:
-        definitions = self._api.apply(manifests.custom_resources())
-        self._api.apply(manifests.companions())
-        return definitions

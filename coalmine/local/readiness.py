@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-__all__ = ["Readiness", "await_ready", "await_true"]
+__all__ = ["Readiness", "await_ready"]
 
 _POLL_SECONDS: Final = 0.05
 
@@ -85,25 +85,17 @@ def await_ready(
     waiting = list(components)
     deadline = time.monotonic() + seconds
     while waiting:
-        for component in list(waiting):
-            if check(component):
-                waiting.remove(component)
-                on_ready(component)
-            elif process(component) is None:
+        # Also of those that were ready already: what the others wait for may be one that has ended since.
+        for component in components:
+            if process(component) is None:
                 raise StartFailedError(_explain(component, "ended", log(component)))
+        for component in [name for name in waiting if check(name)]:
+            waiting.remove(component)
+            on_ready(component)
         if waiting and time.monotonic() > deadline:
             raise StartFailedError(_explain(waiting[0], f"was not ready within {seconds:.0f} s", log(waiting[0])))
         if waiting:
             time.sleep(_POLL_SECONDS)
-
-
-def await_true(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
-    """Wait for a condition; StartFailedError says ``what`` if it does not become true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise StartFailedError(f"{what} within {seconds:.0f} s")
-        time.sleep(_POLL_SECONDS)
 
 
 def _explain(component: str, what: str, log: Path) -> str:
