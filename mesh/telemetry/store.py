@@ -77,11 +77,19 @@ class TelemetryStore:
     def observe(self, report: Report) -> None:
         """Take one proxy's report into the open window."""
         now = self._now()
-        for series, delta in self._advance(report, now).items():
-            self._add(series, delta)
         for host in {series.host for series in report.totals}:
             self._callers.setdefault(host, set()).add(report.proxy)
         self._seen[report.proxy] = now
+        known = self._proxies.get(report.proxy)
+        if known is None:
+            known = self._proxies[report.proxy] = ProxyTotals()
+            if self._may_be_counted(report, now):
+                known.baseline(report)
+                if not self._reported:
+                    self._opened = now  # of the time before it nothing is known, and a window would say zero
+                return
+        for series, delta in known.advance(report).items():
+            self._add(series, delta)
         self._reported.add(report.proxy)
         self.tick()
 
@@ -118,15 +126,10 @@ class TelemetryStore:
     def _now(self) -> float:
         return max(self._clock(), self._opened)
 
-    def _advance(self, report: Report, now: float) -> dict[Series, Counts]:
-        known = self._proxies.get(report.proxy)
-        if known is None:
-            known = self._proxies[report.proxy] = ProxyTotals()
-            # Its age and our clock: the clocks of two machines may differ by seconds.
-            if now - report.uptime <= max(self._counted_before, self._retired.pop(report.proxy, 0.0)):
-                known.baseline(report)
-                return {}
-        return known.advance(report)
+    def _may_be_counted(self, report: Report, now: float) -> bool:
+        """Say whether an unknown proxy's Envoy is old enough that its totals may have been counted already."""
+        # Its age and our clock: the clocks of two machines may differ by seconds.
+        return now - report.uptime <= max(self._counted_before, self._retired.pop(report.proxy, 0.0))
 
     def _add(self, series: Series, delta: Counts) -> None:
         pods = self._open.setdefault(series.host, {})

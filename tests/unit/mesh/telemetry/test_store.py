@@ -196,11 +196,14 @@ def test_what_an_older_envoy_counted_before_us_is_not_ours(clock, store):
     old.count(50)
     clock.now += 1
     store.observe(old.flush())
+    assert store.newest == -1, "a window without what was counted would say zero"
     old.count(3)
     clock.now += 1
     store.observe(old.flush())
 
-    assert sum(requests(store)) == 3
+    ((_, window),) = store.windows(PAYMENT)
+    assert requests(store) == [3]
+    assert (window.start, window.end) == (START + 1, START + 2)
 
 
 def test_a_younger_envoys_first_report_counts_from_zero(clock, store):
