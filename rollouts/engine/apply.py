@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from rollouts.api.admission import HOLD_NAME
 from rollouts.api.names import FIELD_MANAGER, FINALIZER, GROUP, ROLLOUT_LABEL, VERSION
 from rollouts.core.actions import (
     Action,
@@ -94,7 +95,8 @@ class Applier:
     async def _adopt(self, subject: Subject, action: Adopt) -> None:
         if not await hold_is_active(self._kube, subject.namespace, action.deployment):
             raise HoldNotActiveError(
-                f"Deployment {action.deployment} is not adopted yet: admission does not hold a changed template; is the policy or webhook {'hold.' + GROUP} in force?"
+                f"Deployment {action.deployment} is not adopted yet: admission does not hold a changed template, though {HOLD_NAME} is installed; "
+                "if this goes on, MutatingAdmissionPolicies are switched off in this API server: run the controller with --hold webhook"
             )
         await self._label(subject, action.deployment, action.uid, {ROLLOUT_LABEL: subject.name})
 
