@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from coalmine.local.node.addresses import AddressPool
+from coalmine.local.node.addresses import AddressesExhaustedError, AddressPool
 from coalmine.local.node.context import NodeServices
 from coalmine.local.node.environment import HOST_IP
 from coalmine.local.node.events import EventRecorder
 from coalmine.local.node.kube import ApiError, KubeApi
+from coalmine.local.node.leftout import left_out
 from coalmine.local.node.logs import note_times, rotate
 from coalmine.local.node.pod import PodWorker
 from coalmine.local.node.records import PodFolder, PodRecord, pod_folders
 from coalmine.local.node.registration import Registration, node_capacity
+from coalmine.local.node.runtime import end_strays
 from coalmine.local.node.server import KubeletServer
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ __all__ = ["Agent", "AgentRunningError", "run_agent"]
 _LOG: Final = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 1.0
 _LOG_SECONDS: Final = 1.0
+_SCHEDULER: Final = "default-scheduler"
 _TERMINAL: Final = ("Succeeded", "Failed")
 
 
@@ -107,6 +110,7 @@ class Agent:
                     on_ready.set()
             elif kind == "DELETED":
                 if worker := self._workers.get(item["metadata"]["uid"]):
+                    worker.update(item)
                     worker.vanish()
             else:
                 self._seen(item, labels)
@@ -130,6 +134,7 @@ class Agent:
             worker.detach()
 
     def _recover(self) -> dict[str, PodRecord]:
+        end_strays(self._config.state_dir)
         found: dict[str, PodRecord] = {}
         for folder in pod_folders(self._config.state_dir):
             record = folder.load_pod()
@@ -165,7 +170,10 @@ class Agent:
         elif not pod["spec"].get("nodeName"):
             self._bind(pod, labels)
         elif pod["spec"]["nodeName"] == self._config.node_name:
-            self._begin(pod, None)
+            try:
+                self._begin(pod, None)
+            except AddressesExhaustedError as error:
+                self.services.events.emit(pod, "Warning", "FailedCreatePodSandBox", str(error))
 
     def _begin(self, pod: dict[str, Any], record: PodRecord | None) -> PodWorker:
         uid = pod["metadata"]["uid"]
@@ -173,6 +181,8 @@ class Agent:
         if record is None:
             record = PodRecord(pod=pod, address=self._address(pod), started_at=datetime.now(UTC))
             folder.save_pod(record)
+            if fields := left_out(pod):
+                self.services.events.emit(pod, "Normal", "NotApplied", f"the local node ignores {', '.join(fields)}")
         worker = self._workers[uid] = PodWorker(record, pod, folder, self.services)
         self._tasks[uid] = asyncio.create_task(self._work(worker, record), name=worker.name)
         return worker
@@ -181,7 +191,8 @@ class Agent:
         if pod["spec"].get("hostNetwork"):
             return HOST_IP
         if (pod.get("status") or {}).get("phase") in _TERMINAL:
-            return str(pod["status"].get("podIP") or HOST_IP)
+            # It will not run again.
+            return HOST_IP
         return self._pool.allocate()
 
     async def _work(self, worker: PodWorker, record: PodRecord) -> None:
@@ -200,6 +211,9 @@ class Agent:
     def _bind(self, pod: dict[str, Any], labels: dict[str, str]) -> None:
         spec, uid = pod["spec"], pod["metadata"]["uid"]
         if uid in self._binding or spec.get("schedulingGates") or pod["metadata"].get("deletionTimestamp"):
+            return
+        if spec.get("schedulerName", _SCHEDULER) != _SCHEDULER:
+            # Somebody else's to bind.
             return
         wanted = spec.get("nodeSelector") or {}
         if any(labels.get(key) != value for key, value in wanted.items()):
@@ -246,7 +260,8 @@ async def _until(stop: asyncio.Event, jobs: list[asyncio.Task[None]]) -> None:
 
 @contextmanager
 def _locked(state_dir: Path) -> Iterator[None]:
-    state_dir.mkdir(parents=True, exist_ok=True)
+    # Manifests and logs may hold what others of this machine should not read.
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(state_dir / "agent.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         try:

@@ -22,7 +22,7 @@ from coalmine.local.node.containers import (
 from coalmine.local.node.deadlines import Deadline, first
 from coalmine.local.node.environment import ConfigError
 from coalmine.local.node.health import Health, HealthListener
-from coalmine.local.node.processes import Process, adopt, launch
+from coalmine.local.node.processes import Process, adopt, environment_of, launch
 from coalmine.local.node.records import ContainerRecord
 
 if TYPE_CHECKING:
@@ -155,6 +155,8 @@ class Container:
         self.process = adopt(record.pid, record.identity)
         if self.process is not None:
             self._state = Running(record.started_at)
+            # For commands of probes and hooks. It is not in the record: secrets do not belong there.
+            self._environment = environment_of(record.pid)
             if record.started:
                 self.started.set()
             return
@@ -226,8 +228,6 @@ class Container:
 
     async def _supervise(self, process: Process) -> None:
         """Probe a process until it has ended."""
-        if not self._environment:
-            await self._recall_environment()
         self._health = Health(
             self.manifest,
             self._actions(),
@@ -263,12 +263,6 @@ class Container:
             ended = Terminated(code, reason, record.started_at, now, container_id, message)
         self._save(replace(record, ended=ended))
         self._set(ended)
-
-    async def _recall_environment(self) -> None:
-        # An adopted container's probes and hooks may run commands; what it was started with is not kept on disk,
-        # where secrets do not belong.
-        with contextlib.suppress(ConfigError):
-            _, self._environment, _ = await self._pod.prepare(self.manifest)
 
     def _actions(self) -> ActionContext:
         return ActionContext(

@@ -41,7 +41,10 @@ class KubeApi:
 
     async def __aenter__(self) -> Self:
         settings = client.Configuration()
-        await config.load_kube_config(str(self._kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
+        try:
+            await config.load_kube_config(str(self._kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
+        except config.ConfigException as error:
+            raise ValueError(f"kubeconfig {self._kubeconfig}: {error}") from error
         settings.connection_pool_maxsize = _CONNECTIONS
         self._client = client.ApiClient(settings)
         return self

@@ -16,6 +16,8 @@ from coalmine.local.node.kube import ApiError
 from coalmine.local.node.status import differs, pod_status
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from coalmine.local.node.containers import ContainerRole
     from coalmine.local.node.records import PodFolder, PodRecord
 
@@ -50,6 +52,7 @@ class PodWorker:
         self._dirty = asyncio.Event()
         self._end = asyncio.Event()
         self._gone = asyncio.Event()
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._finished = (pod.get("status") or {}).get("phase") in _TERMINAL
         # What a finished pod's status says stays as it is: the processes that it tells of are history.
         self._frozen = self._finished
@@ -95,22 +98,34 @@ class PodWorker:
 
     async def run(self) -> None:
         """Run the pod until its processes have ended after deletion, and its object and folder are gone."""
-        writer = asyncio.create_task(self._write_statuses())
+        writer = self._task(self._write_statuses(), "status")
         try:
-            for container in self.containers.values():
-                if container.process is not None:
-                    # It ran before this agent did; its turn has been.
-                    self._begin(container)
-            if not self._finished and not self._end.is_set():
-                await first(self._live(), self._end.wait())
-            self._dirty.set()
-            await self._end.wait()
-            await self._terminate()
-            await self._remove()
+            await first(self._pass(), asyncio.shield(self._broken))
         finally:
-            writer.cancel()
             await _cancel([*self._lives.values(), writer])
         self._folder.remove()
+
+    async def _pass(self) -> None:
+        for container in self.containers.values():
+            if container.process is not None:
+                # It ran before this agent did; its turn has been.
+                self._begin(container)
+        if not self._finished and not self._end.is_set():
+            await first(self._live(), self._end.wait())
+        self._dirty.set()
+        await self._end.wait()
+        await self._terminate()
+        await self._remove()
+
+    def _task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start work in the background; its failure is the worker's."""
+        task = asyncio.create_task(work, name=f"{self.name}/{name}")
+        task.add_done_callback(self._note_failure)
+        return task
+
+    def _note_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) and not self._broken.done():
+            self._broken.set_exception(error)
 
     def _begin_end(self) -> None:
         seconds = grace_seconds(self.context.pod)
@@ -127,7 +142,7 @@ class PodWorker:
 
     def _begin(self, container: Container) -> asyncio.Task[None]:
         if container.name not in self._lives:
-            self._lives[container.name] = asyncio.create_task(container.run(), name=f"{self.name}/{container.name}")
+            self._lives[container.name] = self._task(container.run(), container.name)
         return self._lives[container.name]
 
     async def _live(self) -> None:
@@ -195,12 +210,12 @@ class PodWorker:
             await self._ended(container)
 
     async def _write_statuses(self) -> None:
-        while not self._gone.is_set():
+        while True:
             await self._dirty.wait()
             # Changes come in bursts: gather them.
             await asyncio.sleep(_GATHER_SECONDS)
             self._dirty.clear()
-            if self._frozen:
+            if self._frozen or self._gone.is_set():
                 continue
             try:
                 await self._write_status()

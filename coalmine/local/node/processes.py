@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Process", "adopt", "identity", "launch", "signal_group"]
+__all__ = ["Process", "adopt", "environment_of", "identity", "launch", "signal_group"]
 
 
 class Process:
@@ -134,6 +134,16 @@ def identity(pid: int) -> str | None:
         return None
     state, start = fields[0], fields[19]
     return None if state in "ZX" else f"{_boot()}/{start}"
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """Return the environment that a process was started with; empty where it cannot be read."""
+    try:
+        content = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (os.fsdecode(entry).partition("=") for entry in content.split(b"\0") if entry)
+    return {name: value for name, _, value in pairs}
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:

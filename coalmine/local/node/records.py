@@ -7,15 +7,18 @@ Layout: ``pods/<uid>/pod.json`` (manifest, address, start), ``pods/<uid>/<contai
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from coalmine.local.node.containers import Terminated
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_LOG: Final = logging.getLogger(__name__)
 
 __all__ = ["ContainerRecord", "PodFolder", "PodRecord", "pod_folders"]
 
@@ -127,6 +130,9 @@ def _load(path: Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
+        return None
+    except ValueError as error:
+        _LOG.warning("record %s is damaged (%s) and left out", path, error)
         return None
     return found
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from coalmine.local.node.processes import identity, signal_group
-from coalmine.local.node.records import pod_folders
+from coalmine.local.node.records import PodFolder, pod_folders
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from coalmine.local.node.records import ContainerRecord
 
-__all__ = ["kill_all"]
+__all__ = ["end_strays", "kill_all"]
 
-_POLL_SECONDS = 0.02
+_POLL_SECONDS: Final = 0.02
 
 
 def kill_all(state_dir: Path, *, grace_seconds: float = 5.0) -> int:
@@ -43,7 +45,34 @@ def kill_all(state_dir: Path, *, grace_seconds: float = 5.0) -> int:
             signal_group(record.pid, signal.SIGKILL)
     while running := _alive(running):
         time.sleep(_POLL_SECONDS)
+    for pid, _ in _leaders(state_dir):
+        signal_group(pid, signal.SIGKILL)
     return len(found)
+
+
+def end_strays(state_dir: Path) -> None:
+    """End what an agent had started when it was killed, before it could write that down: containers and probes."""
+    for pid, output in _leaders(state_dir):
+        record = PodFolder(output.parent.parent).load(output.parent.name)
+        # Something else that writes to a living container's log is that container's own child.
+        if output.suffix != ".log" or record is None or not _alive([record]):
+            signal_group(pid, signal.SIGKILL)
+
+
+def _leaders(state_dir: Path) -> Iterator[tuple[int, Path]]:
+    """Find the leaders of process groups that write to files of the node's pods."""
+    pods = (state_dir / "pods").resolve()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            output = (entry / "fd" / "1").readlink()
+            leads = os.getpgid(int(entry.name)) == int(entry.name)
+        except OSError:
+            # It has ended meanwhile, or is another user's.
+            continue
+        if leads and output.is_relative_to(pods):
+            yield int(entry.name), output
 
 
 def _alive(records: list[ContainerRecord]) -> list[ContainerRecord]:

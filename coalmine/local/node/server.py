@@ -89,7 +89,13 @@ class KubeletServer:
             return web.Response(status=400, text=text)
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         await response.prepare(request)
-        async for piece in read_log(log, options, lambda: container.log != log or container.process is None):
+
+        def ended() -> bool:
+            # A follower who went away is noticed here: nothing is written to it while the container is silent.
+            gone = request.transport is None or request.transport.is_closing()
+            return gone or container.log != log or container.process is None
+
+        async for piece in read_log(log, options, ended):
             await response.write(piece)
         await response.write_eof()
         return response

@@ -14,7 +14,7 @@ import pytest
 from coalmine.local.node.deadlines import Deadline
 from coalmine.local.node.processes import adopt, identity, launch
 from coalmine.local.node.records import ContainerRecord, PodFolder
-from coalmine.local.node.runtime import kill_all
+from coalmine.local.node.runtime import end_strays, kill_all
 
 
 @pytest.fixture
@@ -86,6 +86,36 @@ def test_kill_all_ends_what_is_recorded_and_nothing_else(tmp_path):
             assert kill_all(tmp_path) == 0
         finally:
             other.kill()
+
+
+def test_what_was_started_but_not_written_down_is_ended(tmp_path):
+    """An agent that is killed between starting a process and recording it leaves a stray."""
+    sleep = ["sleep", "600"]
+    recorded, stray, probe = (tmp_path / "pods" / "u" / name for name in ("a/0.log", "b/0.log", "a/action.out"))
+    for path in (recorded, stray, probe):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        recorded.open("w") as first,
+        stray.open("w") as second,
+        probe.open("w") as third,
+        subprocess.Popen(sleep, start_new_session=True, stdout=first) as known,
+        subprocess.Popen(sleep, start_new_session=True, stdout=first) as child_of_known,
+        subprocess.Popen(sleep, start_new_session=True, stdout=second) as unknown,
+        subprocess.Popen(sleep, start_new_session=True, stdout=third) as asked,
+    ):
+        PodFolder(tmp_path / "pods" / "u").save("a", record(known))
+        end_strays(tmp_path)
+        assert (unknown.wait(), asked.wait()) == (-9, -9)
+        assert (known.poll(), child_of_known.poll()) == (None, None)
+        assert kill_all(tmp_path) == 1
+        assert (known.wait(), child_of_known.wait()) == (-15, -9)
+
+
+def test_a_damaged_record_is_left_out(tmp_path, caplog):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "record.json").write_text("")
+    assert PodFolder(tmp_path).load("c") is None
+    assert "is damaged" in caplog.text
 
 
 def test_kill_all_of_a_node_that_never_was(tmp_path):
