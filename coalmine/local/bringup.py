@@ -96,12 +96,21 @@ class BringUp:
                 processes.start(self._commands[name], log=log, record=record, env=environment)
 
     def _await(self, names: Collection[str], check: Callable[[str], bool], *, tell: bool = True) -> None:
-        with self._progress.task(f"waiting for {', '.join(names)}"):
+        waiting = list(names)
+
+        def on_ready(name: str) -> None:
+            waiting.remove(name)
+            update(", ".join(waiting))
+            if tell:
+                self._progress.line(f"{name} is ready")
+
+        with self._progress.task("waiting until ready") as update:
+            update(", ".join(waiting))
             await_ready(
                 names,
                 check=check,
                 process=lambda name: processes.living(self._layout.record(name)),
                 log=self._layout.log,
                 seconds=_SECONDS,
-                on_ready=lambda name: self._progress.line(f"{name} is ready") if tell else None,
+                on_ready=on_ready,
             )

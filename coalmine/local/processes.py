@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["ProcessRecord", "adopt_self", "end", "living", "read_record", "start", "tail"]
 
 _KILL_SECONDS = 10.0
+_LOG_BYTES = 20_000_000
+"""A log that is larger is put aside when its component is started; one older log is kept."""
 _STATE_FIELD = 0
 _START_TIME_FIELD = 19
 """Fields of ``/proc/<pid>/stat`` counted after the command name (proc(5): fields 3 and 22)."""
@@ -67,6 +69,8 @@ def start(command: Sequence[str], *, log: Path, record: Path, env: Mapping[str, 
         LocalError: The program cannot be started.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > _LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:
         # Not subprocess: a Popen object wants to be waited for, and these processes are meant to be left alone.

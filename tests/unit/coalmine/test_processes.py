@@ -98,3 +98,13 @@ def test_the_tail_of_a_log(tmp_path):
     assert processes.tail(log) == ""
     log.write_text("".join(f"line {n}\n" for n in range(100_000)))
     assert processes.tail(log, lines=2) == "line 99998\nline 99999"
+
+
+def test_a_large_log_is_put_aside_when_the_component_starts_again(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "_LOG_BYTES", 10)
+    log = tmp_path / "logs" / "x.log"
+    log.parent.mkdir()
+    log.write_text("a long line of the past\n")
+    start("exec sleep 60")
+    assert (tmp_path / "logs" / "x.log.1").read_text() == "a long line of the past\n"
+    assert log.read_text() == ""
