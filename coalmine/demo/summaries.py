@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -22,7 +21,12 @@ OUTCOME_STYLE: Final = {Outcome.PROMOTED: "green", Outcome.ROLLED_BACK: "yellow"
 def summary(report: DemoReport) -> RenderableType:
     """Draw the table at the end."""
     table = Table(
-        title="What came of it", title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1)
+        title="What came of it",
+        title_style="bold",
+        title_justify="left",
+        box=None,
+        header_style="dim",
+        padding=(0, 2, 0, 0),
     )
     for name in ("release", "outcome", "share\nset: actual"):
         table.add_column(name, no_wrap=True)
