@@ -41,6 +41,8 @@ def claim(layout: Layout, *, preferred: str | None, folder: Path | None = None) 
     """
     folder = claims_dir() if folder is None else folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise LocalError(f"{folder} belongs to another user, who could change our pod ranges: have it removed")
     candidates = [preferred] if preferred else []
     candidates += [f"127.{octet}.0.0/16" for octet in range(_RANGES)]
     with (folder / "lock").open("w") as lock:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Readiness", "await_ready"]
 
-_POLL_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.1
 
 
 class Readiness:

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from coalmine.cli import main
 from coalmine.local.cluster import BARE, LocalCluster
 from coalmine.local.errors import KubectlError, LocalError, StartFailedError
-from coalmine.local.layout import APISERVER, CONTROLLER, ETCD, KCM, MESH, NODE
+from coalmine.local.layout import APISERVER, CONTROLLER, ETCD, KCM, MESH, NODE, START_ORDER
 
 pytestmark = pytest.mark.integration
 
@@ -153,21 +153,22 @@ def test_a_component_that_ends_at_once_is_explained_by_its_log(own):
         up(own)
 
 
-def test_the_command_does_the_same(own):
+def test_the_command_brings_everything_up_and_down(own):
     def run(*args):
         return CliRunner().invoke(main, ["local", *args, "--state-dir", str(own.layout.root)])
 
-    result = run("up", "--skip", ",".join(WITHOUT_NODE))
-    assert result.exit_code == 0
-    assert result.stdout == f"export KUBECONFIG={own.kubeconfig}\n"
+    result = run("up")
+    assert (result.exit_code, result.stdout) == (0, f"export KUBECONFIG={own.kubeconfig}\n"), result.output
     assert "Kubernetes is up" in result.stderr
-    assert "Kubernetes was up already" in run("up", "--skip", ",".join(WITHOUT_NODE)).stderr
+    assert [c.name for c in own.status() if c.ready] == list(START_ORDER)
+    assert "Kubernetes was up already" in run("up").stderr
     assert run("status").exit_code == 0
-    kill(own.pid(KCM))
+    kill(own.pid(CONTROLLER))
     result = run("status")
     assert result.exit_code == 1
     assert "died" in result.output
-    assert "Ended kube-apiserver, etcd (its objects are kept" in run("down").stderr
+    result = run("down", "--delete")
+    assert "Ended node, mesh, kube-controller-manager, kube-apiserver, etcd (and forgotten)" in result.stderr
 
 
 def test_names_that_do_not_exist_are_refused(own):
