@@ -1,0 +1,114 @@
+"""The Rollout's status. Its writer is the controller; import it from ``rollouts.api.rollout``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from mesh.api.base import Resource
+from mesh.api.schema import list_map
+from mesh.api.trafficsplit import Condition  # noqa: TC001 - pydantic reads it at run time
+
+__all__ = ["EvidenceStatus", "HistoryEntry", "Outcome", "Phase", "RolloutStatus", "Version", "WeightStatus"]
+
+
+class Phase(StrEnum):
+    """Where a Rollout is; the STATUS column."""
+
+    INITIALIZING = "Initializing"
+    HEALTHY = "Healthy"
+    STARTING = "Starting"
+    PROGRESSING = "Progressing"
+    PAUSED = "Paused"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    INCONCLUSIVE = "Inconclusive"
+    PROMOTING = "Promoting"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    STALLED = "Stalled"
+
+
+class Version(Resource):
+    """One version of the workload."""
+
+    revision: Annotated[str, Field(description="Hash of the pod template.")]
+    images: tuple[str, ...] = ()
+
+
+class WeightStatus(Resource):
+    """The three numbers of a step, in percent, and what the proxies say."""
+
+    configured: int = 0
+    acknowledged: Annotated[int | None, Field(description="In force at every affected proxy.")] = None
+    actual: Annotated[float | None, Field(description="The canary's measured share of the requests in this step.")] = (
+        None
+    )
+    proxies: Annotated[str, Field(description="Acknowledged of affected, e.g. 5/5.")] = ""
+    message: Annotated[str, Field(description="A proxy's own words when it rejected the weight.")] = ""
+
+
+class EvidenceStatus(Resource):
+    """analysis.model.Evidence as it stands in status; numbers are rounded."""
+
+    metric: str
+    words: str
+    canary: float | None = None
+    baseline: float | None = None
+    canary_count: int = 0
+    baseline_count: int = 0
+    rollback_e: float = 1.0
+    rollback_at: float = 0.0
+    promote_e: float = 1.0
+    promote_at: float = 0.0
+
+
+Outcome = Literal["Promoted", "RolledBack", "Aborted", "Superseded", "Reverted", "Overridden"]
+
+
+class HistoryEntry(Resource):
+    """One release that ended."""
+
+    revision: str
+    images: tuple[str, ...] = ()
+    outcome: Annotated[Outcome, Field(description="How it ended.")]
+    reason: str
+    started_at: str
+    ended_at: str
+
+
+class RolloutStatus(Resource):
+    """What people watch. The controller's whole memory is here and in the objects it owns."""
+
+    observed_generation: int = 0
+    phase: Phase = Phase.INITIALIZING
+    message: Annotated[str, Field(description="What it is doing or waiting for, in words.")] = ""
+    stable: Version | None = None
+    canary: Version | None = None
+    started_at: str | None = None
+    step_index: int | None = None
+    step: Annotated[str, Field(description="e.g. 2/3, for the STEP column.")] = ""
+    step_started_at: Annotated[
+        str | None, Field(description="When the step began (for setWeight: when every proxy had acknowledged).")
+    ] = None
+    weight: WeightStatus = WeightStatus()
+    verdict: Annotated[str, Field(description="The judge's last answer.")] = ""
+    summary: Annotated[str, Field(description="The judge's reason in one sentence.")] = ""
+    evidence: tuple[EvidenceStatus, ...] = ()
+    need: Annotated[str, Field(description="What is still missing for promotion, in words.")] = ""
+    failed_revision: Annotated[
+        str | None,
+        Field(description="The revision that was taken back last; not tried again until it changes or is retried."),
+    ] = None
+    handled: Annotated[dict[str, str], Field(description="The last value acted on of each command annotation.")] = (
+        Field(default_factory=dict)
+    )
+    history: tuple[HistoryEntry, ...] = ()
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(description="Ready, Reconciling and Stalled, as kstatus reads them.", json_schema_extra=list_map("type")),
+    ] = ()
+    internal: Annotated[dict[str, Any], Field(description="The controller's own notes; not an interface.")] = Field(
+        default_factory=dict
+    )
