@@ -126,7 +126,7 @@ class KubeApi:
         try:
             text = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiError(0, f"{method} {path}: {error!r}") from error
+            raise ApiError(0, f"{method} {path}: {type(error).__name__}: {error}") from error
         if response.status >= 300:  # noqa: PLR2004 - not a success
             raise ApiError(response.status, _message(text))
         answer: dict[str, Any] = json.loads(text)
@@ -155,7 +155,7 @@ class KubeApi:
         try:
             answer = await self._client.call_api(method, url, headers, payload, _request_timeout=timeout)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiError(0, f"{method} {path}: {error!r}") from error
+            raise ApiError(0, f"{method} {path}: {type(error).__name__}: {error}") from error
         response: aiohttp.ClientResponse = answer.response
         return response
 
@@ -170,7 +170,7 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, A
                 if line.strip():
                     yield json.loads(line)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise ApiError(0, f"watch broke: {error!r}") from error
+        raise ApiError(0, f"the stream broke: {error}") from error
 
 
 def _message(text: bytes) -> str:

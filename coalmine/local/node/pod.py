@@ -171,7 +171,8 @@ class PodWorker:
         else:
             self._dirty.set()
             mains = [self._begin(container) for container in self._of("main")]
-            await asyncio.shield(asyncio.gather(*mains))
+            for life in mains:
+                await asyncio.shield(life)
         await self._stop_sidecars(Deadline(self.context.grace))
 
     async def _stop_sidecars(self, deadline: Deadline) -> None:

@@ -119,3 +119,19 @@ def test_the_node_is_ready_and_says_what_it_is(pods):
     assert conditions["Ready"] == "True"
     lease = json.loads(pods.kubectl("get", "lease", "local", "-n", "kube-node-lease", "-o", "json"))
     assert lease["spec"]["holderIdentity"] == "local"
+
+
+def test_an_agent_that_is_asked_to_end_leaves_its_pods_and_has_nothing_to_complain_of(pods, python, cluster):
+    sidecar = python(FOREVER, name="proxy", restartPolicy="Always")
+    pods.run("calm", python(FOREVER, readinessProbe={"exec": {"command": ["true"]}}), initContainers=[sidecar])
+    pod = pods.until("calm", running)
+    processes = pids(cluster, pod)
+    assert cluster.stop("node")
+    log = cluster.layout.log("node").read_text()
+    cluster.start("node")
+    assert "ERROR" not in log
+    assert "Traceback" not in log
+    pods.run("probe", python(FOREVER))
+    pods.until("probe", running)
+    assert pids(cluster, pods.get("calm")) == processes
+    assert restarts(pods.get("calm")) == [0, 0]
