@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import shlex
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -84,8 +85,8 @@ def up(name: str, state_dir: Path | None, skip: str, pod_cidr: str | None, *, ba
     summary = f"Kubernetes is up ({seconds:.1f} s)" if started else "Kubernetes was up already: nothing to start"
     console.print(f"{summary}. Its kubeconfig: {cluster.kubeconfig}", highlight=False, markup=False, soft_wrap=True)
     console.print("To use it in this shell:", highlight=False)
-    # The only line on standard output, so that `eval "$(coalmine local up)"` does it at once.
-    click.echo(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
+    # All of standard output, so that `eval "$(coalmine local up)"` does it at once.
+    click.echo(_exports(cluster))
 
 
 @local.command()
@@ -121,7 +122,7 @@ def status(name: str, state_dir: Path | None) -> None:
     console.print(table)
     if any(component.state != "stopped" for component in components):
         click.echo(f"\nLogs: {components[0].log.parent}/COMPONENT.log")
-        click.echo(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
+        click.echo(_exports(cluster))
     if any(c.state == "died" or (c.state == "running" and not c.ready) for c in components):
         raise SystemExit(1)
 
@@ -142,6 +143,15 @@ def binaries() -> None:
         found = obtain(ConsoleProgress(Console(stderr=True)))
     for path in (found.etcd, found.apiserver, found.controller_manager, found.kubectl):
         click.echo(path)
+
+
+def _exports(cluster: LocalCluster) -> str:
+    """Shell lines that make kubectl work on the cluster, also where the only kubectl is the one in our cache."""
+    lines = [f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}"]
+    if not shutil.which("kubectl"):
+        folder = shlex.quote(str(cluster.kubectl().program.parent))
+        lines.append(f"export PATH={folder}:$PATH")
+    return "\n".join(lines)
 
 
 @contextlib.contextmanager
