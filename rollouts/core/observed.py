@@ -216,10 +216,13 @@ class Observed:
 
     Attributes:
         deployment: The stable Deployment.
+        canary: The canary's Deployment, if it is this Rollout's.
+        canary_service: Its Service, likewise.
         running: Pods by revision among the stable Deployment's ReplicaSets, those with none left out.
         images: Their images, by revision.
         rival: Another Rollout that has the same Deployment or Service and is older; empty when there is none.
         foreign_pods: Pods that the Service selects and that belong to something else than the Deployment.
+        taken: An object of somebody else that has a name which the canary needs, e.g. ``Service payment-canary``.
         strays: Other Deployments that carry this Rollout's label.
     """
 
@@ -234,6 +237,7 @@ class Observed:
     measured: Measured = field(default_factory=Measured)
     rival: str = ""
     foreign_pods: tuple[str, ...] = ()
+    taken: str = ""
     strays: tuple[Workload, ...] = ()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rollouts.core.canary import inseparable, selects
-from rollouts.core.naming import MAX_LABEL, Names
+from rollouts.core.naming import Names
 from rollouts.core.observed import Observed
 
 __all__ = ["CHECKS", "Problem", "first_problem"]
@@ -118,22 +118,14 @@ def canary_can_be_told_apart(o: Observed, names: Names | None) -> Problem | None
     )
 
 
-def names_are_free(o: Observed, names: Names | None) -> Problem | None:
+def names_are_free(o: Observed, _names: Names | None) -> Problem | None:
     """Are the canary's names not taken by somebody else?"""
-    if names is None:
+    if not o.taken:
         return None
-    for taken, kind in ((o.canary, "Deployment"), (o.canary_service, "Service")):
-        owners = (taken.raw["metadata"].get("ownerReferences") or []) if taken else []
-        if taken and not any(r.get("uid") == o.subject.uid for r in owners):
-            return Problem(
-                "NameTaken",
-                f"{kind} {taken.name} exists and is not this Rollout's; Coalmine needs the name for the canary: rename or delete it",
-            )
-    if len(names.host) > MAX_LABEL:
-        return Problem(
-            "InvalidSpec", f"spec.service: {names.host} is longer than a Service's name can be ({MAX_LABEL})"
-        )
-    return None
+    return Problem(
+        "NameTaken",
+        f"{o.taken} exists and is not this Rollout's; Coalmine needs the name for the canary: rename or delete it",
+    )
 
 
 CHECKS: Final[tuple[Check, ...]] = (

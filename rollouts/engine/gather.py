@@ -111,14 +111,22 @@ def gather(
         return Observed(subject)
     namespace = subject.namespace
 
+    taken: list[str] = []
+
     def find(kind: dict[Key, dict[str, Any]], name: str) -> dict[str, Any] | None:
         return kind.get((namespace, name))
 
-    raw_deployment, raw_canary = (
-        find(cache.deployments, names.workload),
-        find(cache.deployments, names.canary_deployment),
-    )
-    raw_service, raw_canary_service = find(cache.services, names.host), find(cache.services, names.canary_service)
+    def own(kind: dict[Key, dict[str, Any]], what: str, name: str) -> dict[str, Any] | None:
+        found = find(kind, name)
+        owners = (found["metadata"].get("ownerReferences") or ()) if found else ()
+        if found and not any(o["uid"] == subject.uid for o in owners):
+            taken.append(f"{what} {name}")
+            return None
+        return found
+
+    raw_deployment, raw_service = find(cache.deployments, names.workload), find(cache.services, names.host)
+    raw_canary = own(cache.deployments, "Deployment", names.canary_deployment)
+    raw_canary_service = own(cache.services, "Service", names.canary_service)
     raw_split = find(cache.splits, router.name(subject))
     deployment = Workload(raw_deployment) if raw_deployment else None
     service = Service(raw_service) if raw_service else None
@@ -128,7 +136,7 @@ def gather(
     for replica_set in sets:
         if replica_set.replicas:
             running[replica_set.revision] = running.get(replica_set.revision, 0) + replica_set.replicas
-    own = {names.workload, names.canary_deployment}
+    ours = {names.workload, names.canary_deployment}
     return Observed(
         subject=subject,
         deployment=deployment,
@@ -141,5 +149,6 @@ def gather(
         measured=measure(notes, names, pods_started(cache, namespace, (service, canary_service))),
         rival=_rival(cache, subject, names),
         foreign_pods=_foreign_pods(cache, subject, deployment, service) if deployment and service else (),
-        strays=tuple(Workload(d) for d in cache.labelled(namespace, subject.name) if d["metadata"]["name"] not in own),
+        taken=taken[0] if taken else "",
+        strays=tuple(Workload(d) for d in cache.labelled(namespace, subject.name) if d["metadata"]["name"] not in ours),
     )

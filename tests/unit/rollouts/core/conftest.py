@@ -61,11 +61,11 @@ class World:
         self.up_to_date = False
         self.verdict: Verdict | None = None
         self.requests: dict[str, int] = {}
-        self.rival = ""
+        self.rival = self.taken = ""
         self.foreign: tuple[str, ...] = ()
         self.mesh_answers = True
         self.pods_start = True
-        self.kubelet_keeps_canary = True
+        self.rolls_at_once = True
         self.log: list[Any] = []
         self.events: dict[int, str] = {}
         self.phases: list[str] = []
@@ -117,7 +117,7 @@ class World:
             wanted = revision(d["spec"]["template"])
             d["status"]["observedGeneration"] = d["metadata"]["generation"]
             if not d["spec"].get("paused"):
-                self.stable_pods = {wanted: d["spec"]["replicas"]} if d["spec"]["replicas"] else {}
+                self._roll(wanted, d["spec"]["replicas"])
                 d["status"]["conditions"] = []
             total = sum(self.stable_pods.values())
             d["status"] |= {
@@ -129,6 +129,17 @@ class World:
                 "observedGeneration": self.canary["metadata"]["generation"], "replicas": n, "readyReplicas": n,
                 "availableReplicas": n, "updatedReplicas": n,
             }  # fmt: skip
+
+    def _roll(self, wanted: str, replicas: int) -> None:
+        """Replace old pods by new ones: all at once, or one at each look."""
+        old = next((r for r in self.stable_pods if r != wanted), None)
+        if self.rolls_at_once or old is None:
+            self.stable_pods = {wanted: replicas} if replicas else {}
+            return
+        left = self.stable_pods[old] - 1
+        rest = {r: n for r, n in self.stable_pods.items() if r not in {old, wanted}}
+        new = self.stable_pods.get(wanted, 0) + 1
+        self.stable_pods = {**rest, wanted: new, **({old: left} if left else {})}
 
     def mesh(self) -> None:
         """Every proxy acknowledges what is written."""
@@ -164,6 +175,7 @@ class World:
                 measured=Measured(self.verdict, dict(self.requests)),
                 rival=self.rival,
                 foreign_pods=self.foreign,
+                taken=self.taken,
             )
         )
 
@@ -182,7 +194,7 @@ class World:
         if not self.phases or self.phases[-1] != plan.status.phase:
             self.phases.append(plan.status.phase.value)
 
-    def do(self, action: Any) -> None:
+    def do(self, action: Any) -> None:  # noqa: C901, PLR0912 - one case for each action
         self.log.append(action)
         match action:
             case a.AddFinalizer():
