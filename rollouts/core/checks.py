@@ -132,16 +132,16 @@ def not_acknowledged_in_time(c: Context) -> Signal | None:
 
 
 def runs_one_revision(c: Context) -> Signal | None:
-    """Does the Deployment run exactly one revision, completely?"""
+    """Does the Deployment run one revision completely? What is held does not count: it runs nowhere yet."""
     d = c.deployment
     if not (d.observed and d.running == d.replicas and d.ready >= d.replicas):
         return None
-    revisions = set(c.o.running) if d.replicas else {d.revision}
-    if len(revisions) != 1 or (not d.paused and revisions != {d.revision}):
+    running = set(c.o.running) if d.replicas else {d.revision}
+    held = d.paused and d.revision not in running
+    if not held and running != {d.revision}:
         return None
-    return Signal(
-        Event.ADOPTED, f"Deployment {d.name} runs revision {revisions.pop()} completely; it is the stable one"
-    )
+    stable = c.most_run if d.replicas else d.revision
+    return Signal(Event.ADOPTED, f"Deployment {d.name} runs revision {stable}; it is the stable one")
 
 
 def changed_unheld(c: Context) -> Signal | None:

@@ -87,6 +87,12 @@ class Context:
         return self.o.deployment is not None and self.o.deployment.paused
 
     @property
+    def most_run(self) -> str:
+        """The revision that most of the Deployment's pods run; what it asks for where it has none."""
+        running = self.o.running
+        return max(sorted(running), key=lambda r: running[r]) if running else self.revision
+
+    @property
     def stable_can_take(self) -> bool:
         """Whether enough stable pods are ready to answer everything: the three quarters that a rolling update keeps."""
         d = self.o.deployment

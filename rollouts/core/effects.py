@@ -120,7 +120,7 @@ def _close(c: Context, fallback: str, why: str) -> Context:
 
 
 def _adopted(c: Context, _signal: Signal) -> Context:
-    revision = next(iter(c.o.running), c.revision) if c.deployment.replicas else c.revision
+    revision = c.most_run if c.deployment.replicas else c.revision
     images = c.deployment.images if revision == c.revision else c.o.images.get(revision, ())
     c = c.stated(stable=Version(revision=revision, images=images), canary=None)
     return c.noted(workload=c.names.workload, host=c.names.host)

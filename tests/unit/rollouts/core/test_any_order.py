@@ -220,6 +220,8 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
                 if world.notes.state in {State.PAUSED, State.AWAITING_APPROVAL}:
                     world.annotate(names.APPROVE_ANNOTATION, f"end-{n}")
                     world.annotate(names.RESUME_ANNOTATION, f"end-{n}")
+                if "resume it: kubectl rollout resume" in world.status["message"]:
+                    world.resume()
                 world.wait(2)
             assert world.phase in {"Healthy", "RolledBack"}, world.status["message"]
             assert world.canary is None, world.status["message"]

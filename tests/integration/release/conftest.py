@@ -1,0 +1,182 @@
+"""The whole of Coalmine on a real API server with real Envoys: one cluster for these tests, one shop for each."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from coalmine.local.cluster import LocalCluster
+from coalmine.local.errors import KubectlError
+from coalmine.local.layout import CONTROLLER, MESH
+from coalmine.local.progress import ConsoleProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from coalmine.local.kube import Kubectl
+
+DEPLOY = Path(__file__).parents[3] / "examples" / "shop" / "deploy"
+POD_RANGE = "127.61.0.0/16"
+QUICK: dict[str, Any] = {"minStepDuration": "2s", "errors": {"warmUp": "0s"}, "latency": {"enabled": False}}
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Kubernetes, the node, the mesh and the controller."""
+    progress = ConsoleProgress(Console(stderr=True))
+    cluster = LocalCluster(
+        f"release-{uuid.uuid4().hex[:6]}", tmp_path_factory.mktemp("release"), pod_cidr=POD_RANGE, progress=progress
+    )
+    try:
+        cluster.up()
+        yield cluster
+    finally:
+        cluster.down(delete=True)
+
+
+class Shop:
+    """frontend, payment and load in a namespace of their own, with a Rollout for payment."""
+
+    def __init__(self, cluster: LocalCluster, namespace: str) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self._kubectl: Kubectl = cluster.kubectl()
+
+    def kubectl(self, *args: str, stdin: str | None = None, timeout: float = 60.0) -> str:
+        return self._kubectl("-n", self.namespace, *args, stdin=stdin, timeout=timeout)
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        for obj in objects:
+            obj["metadata"]["namespace"] = self.namespace
+        self.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+    def objects(self, name: str) -> list[dict[str, Any]]:
+        return list(yaml.safe_load_all((DEPLOY / name).read_text()))
+
+    def push(self, version: str, *, errors: float = 0.0, **env: str) -> None:
+        """Apply payment as a commit would."""
+        deployment, service = self.objects("payment.yaml")
+        deployment["spec"]["replicas"] = 2
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        container["image"] = f"registry.example/shop/payment:{version}"
+        values = {"VERSION": version, "ERROR_RATE": str(errors), "LATENCY_MS": "5", **env}
+        for variable in container["env"]:
+            if variable["name"] in values:
+                variable["value"] = values[variable["name"]]
+        self.apply(deployment, service)
+
+    def open(self, rate: int = 40, **spec: Any) -> None:
+        """Bring the shop up with its Rollout, and wait until it is adopted."""
+        self.push("v1")
+        self.apply(*self.objects("frontend.yaml"))
+        (load,) = self.objects("load.yaml")
+        for variable in load["spec"]["template"]["spec"]["containers"][0]["env"]:
+            if variable["name"] == "RATE":
+                variable["value"] = str(rate)
+        self.apply(load)
+        self.rollout(**spec)
+        self.until(lambda: self.status["phase"] == "Healthy")
+        self.kubectl(
+            "wait", "--for=condition=Available", "deployment/load", "deployment/frontend", "--timeout=60s", timeout=70
+        )
+
+    def rollout(self, **spec: Any) -> None:
+        body = {"workloadRef": {"name": "payment"}, "scaleDownDelaySeconds": 2, "analysis": QUICK, **spec}
+        self.apply(
+            {"apiVersion": "coalmine.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "payment"}, "spec": body}
+        )
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+        try:
+            return json.loads(self.kubectl("get", kind, name, "-o", "json"))  # type: ignore[no-any-return]
+        except KubectlError as error:
+            if "NotFound" in str(error) or "not found" in str(error):
+                return None
+            raise
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found = self.get("rollout", "payment")
+        assert found is not None
+        return {"phase": "", "message": "", **found.get("status", {})}
+
+    @property
+    def state(self) -> str:
+        return str(self.status.get("internal", {}).get("state", ""))
+
+    @property
+    def weight(self) -> int:
+        """The canary's weight that every proxy holds."""
+        split = self.get("trafficsplit", "payment")
+        assert split is not None
+        return int(split["status"]["acknowledged"]["weights"].get("payment-canary", 0))
+
+    def until(self, condition: Callable[[], bool], seconds: float = 90.0) -> None:
+        """Wait for a condition; the deadline only ends a test that hangs."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(
+                    f"not within {seconds} s; the Rollout says: {self.status['phase']}: {self.status['message']}"
+                )
+            time.sleep(0.2)
+
+    def annotate(self, name: str) -> None:
+        self.kubectl("annotate", "--overwrite", "rollout/payment", f"coalmine.dev/{name}={uuid.uuid4().hex}")
+
+    def rollout_status(self) -> tuple[int, str]:
+        """``kubectl rollout status``: its exit code and what it said."""
+        try:
+            return 0, self.kubectl("rollout", "status", "deployment/payment", "--timeout=150s", timeout=160)
+        except KubectlError as error:
+            return 1, str(error)
+
+    def kill(self, component: str = CONTROLLER) -> None:
+        """kill -9 of the controller (or the mesh's control plane), and a new one."""
+        self.cluster.stop(component, signal.SIGKILL)
+        self.cluster.start(component)
+
+    def kill_mesh(self) -> None:
+        self.kill(MESH)
+
+    def answers(self) -> dict[tuple[int, str], int]:
+        """Every answer that the customers got so far: status, and whether the failure was injected."""
+        counts: dict[tuple[int, str], int] = {}
+        for line in self.kubectl("logs", "deployment/load", "-c", "load", "--tail=-1").splitlines():
+            if line.startswith("{"):
+                for _, _, code, _, fault in json.loads(line).get("done", ()):
+                    counts[code, fault] = counts.get((code, fault), 0) + 1
+        return counts
+
+    def failed_by_us(self) -> dict[tuple[int, str], int]:
+        """Failures that no version was told to make."""
+        return {k: n for k, n in self.answers().items() if k[0] != 200 and k[1] != "injected"}
+
+    def events(self) -> list[str]:
+        """Reasons of the Rollout's Events, oldest first."""
+        items = json.loads(self.kubectl("get", "events.v1.events.k8s.io", "-o", "json"))["items"]
+        ours = [e for e in items if e["regarding"]["kind"] == "Rollout"]
+        return [e["reason"] for e in sorted(ours, key=lambda e: int(e["metadata"]["name"].rsplit(".", 1)[1]))]
+
+
+@pytest.fixture
+def shop(stack: LocalCluster) -> Iterator[Shop]:
+    """A shop in a namespace of its own; gone afterwards."""
+    kubectl = stack.kubectl()
+    name = f"shop-{uuid.uuid4().hex[:6]}"
+    kubectl("create", "namespace", name)
+    kubectl("label", "namespace", name, "coalmine.dev/inject=enabled")
+    kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    shop = Shop(stack, name)
+    yield shop
+    if shop.get("rollout", "payment"):
+        kubectl("-n", name, "delete", "rollout", "payment", "--timeout=90s", timeout=100)
+    kubectl("delete", "namespace", name, "--wait=false")
