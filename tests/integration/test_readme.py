@@ -38,7 +38,7 @@ def fits(shown: str, printed: str) -> bool:
 def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
     steps = transcript()
     marker = "@@@ exit"
-    script = "".join(f"{command}\necho '{marker}' $?\n" for command, _ in steps)
+    script = "".join(f"{command}\nprintf '\\n%s %s\\n' '{marker}' $?\n" for command, _ in steps)
     env = os.environ | {"XDG_STATE_HOME": str(tmp_path)}  # a cluster of our own, not the developer's
     try:
         done = subprocess.run(
