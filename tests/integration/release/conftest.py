@@ -49,6 +49,7 @@ class Shop:
         self.cluster = cluster
         self.namespace = namespace
         self._kubectl: Kubectl = cluster.kubectl()
+        self.opened = 0.0
 
     def kubectl(self, *args: str, stdin: str | None = None, timeout: float = 60.0) -> str:
         return self._kubectl("-n", self.namespace, *args, stdin=stdin, timeout=timeout)
@@ -147,18 +148,19 @@ class Shop:
     def kill_mesh(self) -> None:
         self.kill(MESH)
 
-    def answers(self) -> dict[tuple[int, str], int]:
-        """Every answer that the customers got so far: status, and whether the failure was injected."""
-        counts: dict[tuple[int, str], int] = {}
-        for line in self.kubectl("logs", "deployment/load", "-c", "load", "--tail=-1").splitlines():
-            if line.startswith("{"):
-                for _, _, code, _, fault in json.loads(line).get("done", ()):
-                    counts[code, fault] = counts.get((code, fault), 0) + 1
-        return counts
+    def seconds(self) -> list[dict[str, Any]]:
+        """What the load wrote down, one entry for each second."""
+        lines = self.kubectl("logs", "deployment/load", "-c", "load", "--tail=-1").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
-    def failed_by_us(self) -> dict[tuple[int, str], int]:
-        """Failures that no version was told to make."""
-        return {k: n for k, n in self.answers().items() if k[0] != 200 and k[1] != "injected"}
+    def failed_by_us(self) -> list[str]:
+        """Every failure since the shop was open that no version was told to make."""
+        return [
+            f"{second['start']:.1f}: {code} {version} {fault}"
+            for second in self.seconds()
+            for _, _, code, version, fault in second.get("done", ())
+            if code != 200 and fault != "injected" and second["start"] > self.opened
+        ]
 
     def events(self) -> list[str]:
         """Reasons of the Rollout's Events, oldest first."""

@@ -28,7 +28,7 @@ def test_a_killed_controller_goes_on_where_it_was(shop, state):
         shop.annotate("resume")
     shop.until(lambda: shop.status["phase"] == "Healthy")
     assert [h["outcome"] for h in shop.status["history"]] == ["Promoted"]
-    assert shop.failed_by_us() == {}
+    assert shop.failed_by_us() == []
     events = shop.events()
     assert events.count("Promoted") == events.count("ReleaseStarted") == 1
 
@@ -53,4 +53,4 @@ def test_a_rollback_decided_before_the_kill_is_finished_after_it(shop):
     assert code == 1, said
     shop.until(lambda: shop.status["phase"] == "RolledBack")
     assert shop.weight == 0
-    assert shop.failed_by_us() == {}
+    assert shop.failed_by_us() == []

@@ -33,7 +33,7 @@ def test_a_good_release_is_promoted_and_kubectl_waits_for_it(shop):
     assert shop.status["history"][0]["outcome"] == "Promoted"
     shop.until(lambda: gone(shop))
     assert shop.weight == 0
-    assert shop.failed_by_us() == {}
+    assert shop.failed_by_us() == []
     assert shop.events() == [
         "Adopted", "ReleaseStarted", "StepStarted", "CanaryScaled", "WeightAcknowledged", "StepStarted", "CanaryScaled", "WeightAcknowledged",
         "StepsPassed", "CanaryScaled", "WeightAcknowledged", "Promoted", "TrafficReturned", "Finished",
@@ -56,7 +56,7 @@ def test_a_bad_release_is_taken_back_and_kubectl_fails(shop):
     code, said = shop.rollout_status()
     shop.until(lambda: shop.status["phase"] == "Healthy")
     assert shop.get("deployment", "payment")["spec"].get("paused", False) is False
-    assert shop.failed_by_us() == {}
+    assert shop.failed_by_us() == []
 
 
 def test_a_second_change_supersedes_the_first(shop):
@@ -67,7 +67,7 @@ def test_a_second_change_supersedes_the_first(shop):
     shop.until(lambda: shop.status["canary"]["images"] == ["registry.example/shop/payment:v3"])
     at_pause(shop)
     assert [h["outcome"] for h in shop.status["history"]] == ["Superseded"]
-    assert shop.failed_by_us() == {}
+    assert shop.failed_by_us() == []
 
 
 def test_a_revert_and_an_abort_leave_stable_as_it_was(shop):
@@ -82,7 +82,7 @@ def test_a_revert_and_an_abort_leave_stable_as_it_was(shop):
     shop.until(lambda: shop.status["phase"] == "RolledBack")
     assert shop.weight == 0
     assert [h["outcome"] for h in shop.status["history"]] == ["Reverted", "Aborted"]
-    assert shop.failed_by_us() == {}
+    assert shop.failed_by_us() == []
 
 
 def test_resume_of_the_deployment_ships_it(shop):
@@ -93,7 +93,7 @@ def test_resume_of_the_deployment_ships_it(shop):
     shop.until(lambda: shop.status["phase"] == "Healthy")
     assert shop.status["history"][0]["outcome"] == "Overridden"
     assert shop.status["stable"]["images"] == ["registry.example/shop/payment:v2"]
-    assert shop.failed_by_us() == {}
+    assert shop.failed_by_us() == []
 
 
 def test_deletion_mid_canary_leaves_a_plain_deployment_and_nothing_else(shop):
@@ -105,7 +105,7 @@ def test_deletion_mid_canary_leaves_a_plain_deployment_and_nothing_else(shop):
     assert shop.get("trafficsplit", "payment") is None
     assert label_of(shop) is None
     shop.kubectl("rollout", "status", "deployment/payment", "--timeout=60s", timeout=70)
-    assert shop.failed_by_us() == {}
+    assert shop.failed_by_us() == []
 
 
 def test_bad_input_is_told_and_mended(shop):
