@@ -119,7 +119,7 @@ def _errors(
     return rng.binomial(attempts.astype(int), rate).astype(float)
 
 
-def _latency(
+def _latency(  # noqa: PLR0917 - arrays of one simulation
     case: Case, rng: np.random.Generator, start: np.ndarray, canary: np.ndarray, attempts: np.ndarray, born: np.ndarray
 ) -> np.ndarray:
     shift = np.array(_wander(case, rng, start, canary.size, case.latency_sd))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Series", "errors_series", "exceedance_series", "rank_series"]
 
-ERROR_SPREAD: Final = Spread(variance=0.25**2, dof=3.0)
+ERROR_SPREAD: Final = Spread(variance=0.2**2, dof=4.0)
 """Prior: what the log error rates of equal pods differ by."""
 
 LATENCY_SPREAD: Final = Spread(variance=0.05**2, dof=8.0)

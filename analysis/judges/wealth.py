@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analysis.stats.bets import LOG_STAKES_BETTER, LOG_STAKES_WORSE, log_random_effects
+from analysis.stats.bets import LOG_STAKES_BETTER, LOG_STAKES_WORSE, log_random_effects, t_quantile
 from analysis.stats.counting import Array, log_mean
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _AT_STEPS: Final = 0.2
 _ON_THE_GRID: Final = 0.2
 _GRID_SECONDS: Final = 120.0
 _RANDOM: Final = 0.8
-_WIDEN: Final = 2.0
+_BEYOND_PODS: Final = 0.998
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def restarts(starts: Array, canary_n: Array, step_starts: Sequence[float]) -> tu
 def rollback(series: Series, begun: Sequence[Restart], *, absolute: float = 0.0) -> float:
     """Log wealth against "not worse than the margin, up to what pods differ by".
 
-    Each restart is 0.8 of a random-effects test and 0.2 of one whose margin is widened by two standard deviations
-    of the pods, with its own estimate of what pods differ by over its own horizon. With an absolute margin the
+    Each restart is 0.8 of a random-effects test and 0.2 of one whose margin is widened by what pods alone exceed
+    once in 500 draws, with its own estimate of what pods differ by over its own horizon. With an absolute margin the
     wealth is the smaller of that and of the test of that margin: both nulls must be refuted.
     """
     logs, stakes = [], []
@@ -83,7 +83,7 @@ def _differing_pods(series: Series, likelihood: Array, row: int) -> float:
     random = log_mean(likelihood, LOG_STAKES_WORSE) - log_mean(likelihood, null)
     if row:
         return random
-    shifted = series.log_evalues(shift=_WIDEN * scale).sum(axis=0)
+    shifted = series.log_evalues(shift=t_quantile(_BEYOND_PODS, spread.dof) * scale).sum(axis=0)
     parts = np.array([random, log_mean(shifted, LOG_STAKES_WORSE)])
     return log_mean(parts, np.log([_RANDOM, 1.0 - _RANDOM]))
 

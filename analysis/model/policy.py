@@ -26,7 +26,7 @@ class ErrorPolicy:
     warm_up: float = 10.0
     slo: float | None = None
     noise_ratio: float = 1.05
-    noise_absolute: float = 0.0002
+    noise_absolute: float = 0.00005
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from scipy import special
 if TYPE_CHECKING:
     from analysis.stats.counting import Array
 
-__all__ = ["GRID", "LOG_STAKES_BETTER", "LOG_STAKES_WORSE", "log_random_effects"]
+__all__ = ["GRID", "LOG_STAKES_BETTER", "LOG_STAKES_WORSE", "log_random_effects", "t_quantile"]
 
 _SMALLEST: Final = 0.02
 _LARGEST: Final = 8.0
@@ -61,3 +61,8 @@ def log_random_effects(scale: float, dof: float) -> Array:
     with np.errstate(divide="ignore"):
         # Far tails may vanish by cancellation; symmetry gives them back.
         return np.asarray(np.log(np.maximum(weights, weights[::-1])))
+
+
+def t_quantile(share: float, dof: float) -> float:
+    """The value that a t-distributed one stays below with probability ``share``."""
+    return float(special.stdtrit(dof, share))

@@ -210,7 +210,7 @@ def test_a_gap_in_the_metrics_changes_nothing(release):
             assert left.rollback_e == pytest.approx(right.rollback_e)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(
         st.lists(
@@ -228,7 +228,7 @@ def test_whatever_the_counts_the_answer_is_finite(rows):
             float(i),
             i + 1.0,
             tuple(PodCounts(arm, pod, n, int(n * part), (n, 0, int(n * part))) for arm, pod, n, part in pods),
-        )  # fmt: skip
+        )
         for i, pods in enumerate(rows)
     ]
     policy = Policy((10.0, 100.0), errors=ErrorPolicy(slo=0.5))
