@@ -72,7 +72,7 @@ def _read(manifest: dict[str, Any], model: type[SpecT]) -> Rule[SpecT]:
         spec = model.model_validate(manifest.get("spec", {}))
     except ValidationError as error:
         problems = tuple(
-            Problem(ref, "Invalid", f"{_path(e['loc'])}: {e['msg'].removeprefix('Value error, ')}")
+            Problem(ref, "Invalid", _sentence(e["loc"], e["msg"].removeprefix("Value error, ")))
             for e in error.errors(include_url=False, include_context=False, include_input=False)
         )
         return Rule(ref, created, generation, None, problems)
@@ -83,8 +83,10 @@ def _read(manifest: dict[str, Any], model: type[SpecT]) -> Rule[SpecT]:
     return Rule(ref, created, generation, spec, unknown)
 
 
-def _path(location: tuple[int | str, ...]) -> str:
-    return "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    """Return the message with its field; our own validators name it themselves."""
+    path = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return message if message.startswith("spec.") else f"{path}: {message}"
 
 
 class RuleIndex(Generic[SpecT]):

@@ -15,7 +15,7 @@ def res(name: str, version: str) -> Resource:
 
 
 def snap(clusters: dict[str, str], *, eds=None, routes="r1", listener="l1", vital=(), splits=None) -> Snapshot:
-    eds = {name: "e1" for name in clusters} if eds is None else eds
+    eds = dict.fromkeys(clusters, "e1") if eds is None else eds
     return Snapshot(
         {
             CDS: {n: res(n, v) for n, v in clusters.items()},
