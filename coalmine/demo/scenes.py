@@ -125,7 +125,7 @@ _SECONDS = ("_duration", "warm_up")
 def _differences(path: str, default: dict[str, Any], actual: dict[str, Any]) -> list[str]:
     found: list[str] = []
     for name, value in actual.items():
-        words = f"{path}{name.replace('_', ' ')}"
+        words = f"{path}{name.removesuffix('_percent').replace('_', ' ')}"
         if isinstance(value, dict):
             found += _differences(f"{words} ", default[name], value)
         elif value != default[name]:
@@ -137,5 +137,5 @@ def _show(name: str, value: Any) -> str:
     if isinstance(value, float) and name.endswith(_SECONDS):
         return format_duration(value)
     if name.endswith("_percent"):
-        return f"{value:g} points" if value is not None else "none"
+        return f"{value:g} point{'s' * (value != 1)}" if value is not None else "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

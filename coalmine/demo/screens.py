@@ -17,7 +17,10 @@ from rollouts.api.rollout import Phase, Step
 if TYPE_CHECKING:
     from coalmine.demo.records import Traffic
 
-__all__ = ["progress", "screen"]
+__all__ = ["FULL_ROWS", "progress", "screen"]
+
+FULL_ROWS: Final = 38
+"""Rows that everything takes at 80 columns."""
 
 _BAR: Final = 16
 _EVENTS: Final = 6
@@ -33,16 +36,17 @@ _PHASE_STYLE: Final = {
 _AT_REST: Final = frozenset({Phase.INITIALIZING, Phase.HEALTHY, Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.STALLED})
 
 
-def screen(scene: Scene) -> RenderableType:
-    """Draw the whole screen."""
-    blank = Text()
-    body = Group(_status(scene), _steps(scene), _weights(scene), blank, _traffic(scene), blank, _evidence(scene))
-    return Group(
-        _header(scene),
-        Panel(body, title=_title(scene), title_align="left", border_style="cyan"),
-        _log(scene),
-        _notes(scene),
+def screen(scene: Scene, height: int = FULL_ROWS) -> RenderableType:
+    """Draw the whole screen; on a terminal with fewer rows than ``FULL_ROWS`` without words, log and events."""
+    full, blank = height >= FULL_ROWS, Text()
+    parts: list[RenderableType] = [_status(scene, full=full), _steps(scene), _weights(scene, full=full)]
+    parts += (
+        [blank, _traffic(scene), blank, _evidence(scene, full=True)]
+        if full
+        else [_traffic(scene), _evidence(scene, full=False)]
     )
+    panel = Panel(Group(*parts), title=_title(scene), title_align="left", border_style="cyan")
+    return Group(_header(scene), panel, *([_log(scene), blank] if full else []), _notes(scene))
 
 
 def _header(scene: Scene) -> RenderableType:
@@ -79,9 +83,10 @@ def _title(scene: Scene) -> str:
     return f"rollout/payment [{_PHASE_STYLE.get(phase, 'bold cyan')}]{phase}[/]"
 
 
-def _status(scene: Scene) -> Text:
+def _status(scene: Scene, *, full: bool) -> Text:
     text = Text(scene.rollout.message or scene.activity, overflow="ellipsis", no_wrap=True)
-    text.append(f"\nkubectl rollout status: {scene.kubectl or '…'}", style="dim")
+    if full:
+        text.append(f"\nkubectl rollout status: {scene.kubectl or '…'}", style="dim")
     return text
 
 
@@ -109,15 +114,15 @@ def _step_words(step: Step) -> str:
     return "pause" if step.pause else "approval"
 
 
-def _weights(scene: Scene) -> Text:
+def _weights(scene: Scene, *, full: bool) -> Text:
     actual = "–" if scene.weight_actual is None else f"{scene.weight_actual:.1f} %"
     text = Text("weight   ")
     text.append(f"set {scene.weight_set} %", style="bold")
     text.append(f"   at every proxy {scene.weight_acknowledged} %")
     text.append(f" ({scene.proxies})" if scene.proxies else "", style="dim")
     text.append(f"   actual {actual}", style="bold")
-    text.append("   ")
-    text.append_text(progress((scene.weight_actual or 0) / 100, style="magenta"))
+    if full:
+        text.append("   ").append_text(progress((scene.weight_actual or 0) / 100, style="magenta"))
     return text
 
 
@@ -142,7 +147,7 @@ def _traffic_cells(traffic: Traffic) -> tuple[str | Text, ...]:
     return f"{traffic.rate:.0f}", failed, f"{traffic.p50:.0f}", f"{traffic.p99:.0f}"
 
 
-def _evidence(scene: Scene) -> RenderableType:
+def _evidence(scene: Scene, *, full: bool) -> RenderableType:
     if not scene.rollout.evidence:
         return Text("evidence: none yet", style="dim")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
@@ -156,6 +161,8 @@ def _evidence(scene: Scene) -> RenderableType:
             _e_value(item.rollback_e, item.rollback_at, "red"),
             _e_value(item.promote_e, item.promote_at, "green"),
         )
+    if not full:
+        return table
     lines: list[RenderableType] = [table]
     lines += [Text(f"{e.metric}: {e.words}") for e in shown if e.words]
     if scene.rollout.need:
@@ -202,8 +209,7 @@ def _log(scene: Scene) -> RenderableType:
 
 
 def _notes(scene: Scene) -> Text:
-    text = Text("\n")
-    text.append(f"{scene.requests:,} requests, ")
+    text = Text(f"{scene.requests:,} requests, ")
     text.append(f"{scene.failed_by_us} failed by us", style="bold red" if scene.failed_by_us else "green")
     if scene.shortened:
         text.append("\nfor the demo only, because evidence takes traffic: " + "; ".join(scene.shortened), style="dim")

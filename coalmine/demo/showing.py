@@ -64,5 +64,5 @@ class LiveDisplay:
         """Redraw until cancelled, on the terminal's other screen, so that the scrollback stays as it is."""
         with Live(console=self._console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
             while True:
-                live.update(screen(scene()), refresh=True)
+                live.update(screen(scene(), self._console.height), refresh=True)
                 await asyncio.sleep(REDRAW_SECONDS)

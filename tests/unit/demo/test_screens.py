@@ -9,7 +9,7 @@ from coalmine.demo.records import Traffic
 from coalmine.demo.releases import BAD_ERRORS, GOOD, GOOD_AGAIN, SLOW, Outcome
 from coalmine.demo.report import DemoReport, ReleaseReport
 from coalmine.demo.scenes import Commit, Mark, ReleaseLine, Scene
-from coalmine.demo.screens import progress, screen
+from coalmine.demo.screens import FULL_ROWS, progress, screen
 from coalmine.demo.summaries import summary
 from rollouts.api.rollout import EvidenceStatus, Phase, RolloutSpec, RolloutStatus
 
@@ -76,6 +76,18 @@ SCENE = Scene(
 )
 def test_the_screen_shows(text: str) -> None:
     assert text in (draw(screen(SCENE)))
+
+
+def test_a_small_terminal_has_what_matters_in_view() -> None:
+    text = draw(screen(SCENE, 24), width=80)
+    assert len(text.splitlines()) <= 24
+    for part in ("◉ 50 %", "actual 9.8 %", "4.5%", "34/200", "0 failed by us", "min step duration 5s instead of 30s"):
+        assert part in " ".join(text.split())
+
+
+def test_the_full_screen_fits_where_it_is_shown() -> None:
+    longest = replace(SCENE, commits=SCENE.commits * 5, events=SCENE.events * 9)
+    assert len(draw(screen(longest, FULL_ROWS), width=80).splitlines()) <= FULL_ROWS
 
 
 def test_gross_guards_show_only_when_they_decide() -> None:
