@@ -51,7 +51,9 @@ class Envoy:
         held = self.held[response.type_url]
         new = [r.name for r in response.resources if r.name not in held]
         for resource in response.resources:
-            held[resource.name] = resource.version
+            # What it has not asked for (any more), Envoy does not keep.
+            if response.type_url != EDS or resource.name in self.held[CDS]:
+                held[resource.name] = resource.version
         for name in response.removed:
             held.pop(name, None)
         ack = Request(response.type_url, nonce=response.nonce)
@@ -74,8 +76,9 @@ class Envoy:
 
     def _clusterloadassignment(self, response: Response, _: list[str]) -> list[Request]:
         for resource in response.resources:
-            self.warming.discard(resource.name)
-            self.active.add(resource.name)
+            if resource.name in self.held[CDS]:
+                self.warming.discard(resource.name)
+                self.active.add(resource.name)
         return []
 
     def _listener(self, _: Response, new: list[str]) -> list[Request]:
