@@ -82,12 +82,16 @@ class Shop:
         for variable in load["spec"]["template"]["spec"]["containers"][0]["env"]:
             if variable["name"] == "RATE":
                 variable["value"] = str(rate)
-        self.apply(load)
         self.rollout(**spec)
         self.until(lambda: self.status["phase"] == "Healthy")
-        self.kubectl(
-            "wait", "--for=condition=Available", "deployment/load", "deployment/frontend", "--timeout=60s", timeout=70
-        )
+        self._available("frontend")
+        self.apply(load)
+        self._available("load")
+        self.until(lambda: len(self.seconds()) > 1)
+        self.opened = time.time()
+
+    def _available(self, deployment: str) -> None:
+        self.kubectl("wait", "--for=condition=Available", f"deployment/{deployment}", "--timeout=60s", timeout=70)
 
     def rollout(self, **spec: Any) -> None:
         body = {"workloadRef": {"name": "payment"}, "scaleDownDelaySeconds": 2, "analysis": QUICK, **spec}
