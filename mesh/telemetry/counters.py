@@ -104,7 +104,7 @@ class Report:
     Attributes:
         proxy: ``namespace/pod``.
         time: When the proxy took them, Unix seconds by its clock.
-        uptime: Whole seconds since the proxy started.
+        uptime: As Envoy counts it: the whole second in which it reports less the one in which it started.
         totals: Since its start, by series.
     """
 
@@ -112,6 +112,11 @@ class Report:
     time: float
     uptime: int
     totals: Mapping[Series, Counts]
+
+    @property
+    def least_age(self) -> float:
+        """Seconds for which the proxy has run at least; it may be up to one more."""
+        return max(0.0, self.uptime - 1 + self.time % 1)
 
 
 _REORDERED: Final = 60.0

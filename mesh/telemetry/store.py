@@ -127,9 +127,12 @@ class TelemetryStore:
         return max(self._clock(), self._opened)
 
     def _may_be_counted(self, report: Report, now: float) -> bool:
-        """Say whether an unknown proxy's Envoy is old enough that its totals may have been counted already."""
+        """Say whether an unknown proxy's Envoy is so old that its totals may have been counted already.
+
+        One that started in the second before us counts as young: nobody was there to hear its first report.
+        """
         # Its age and our clock: the clocks of two machines may differ by seconds.
-        return now - report.uptime <= max(self._counted_before, self._retired.pop(report.proxy, 0.0))
+        return now - report.least_age <= max(self._counted_before, self._retired.pop(report.proxy, 0.0))
 
     def _add(self, series: Series, delta: Counts) -> None:
         pods = self._open.setdefault(series.host, {})

@@ -17,6 +17,15 @@ from mesh.telemetry.store import TelemetryStore
 
 pytestmark = pytest.mark.integration
 
+
+async def end(runner: web.AppRunner) -> None:
+    """End a server with all its connections: one that is still closing when the loop ends would be reported as leaked."""
+    for connection in runner.server.connections if runner.server else ():
+        if connection.transport is not None:
+            connection.transport.abort()
+    await runner.cleanup()
+
+
 SERIES = Series(Host("shop", "payment"), "payment", "payment-a")
 
 
@@ -59,7 +68,7 @@ async def client(feed):
         session.ready = ready  # type: ignore[attr-defined]
         session.runner = runner  # type: ignore[attr-defined]
         yield session
-    await runner.cleanup()
+    await end(runner)
 
 
 async def read(response: aiohttp.ClientResponse, number: int) -> list[TelemetryWindow]:

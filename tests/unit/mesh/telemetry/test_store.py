@@ -43,7 +43,7 @@ class Envoy:
         self.totals[series] = self.totals.get(series, Counts()) + added
 
     def flush(self) -> Report:
-        return Report(self.name, self.clock.now, int(self.clock.now - self.started), dict(self.totals))
+        return Report(self.name, self.clock.now, int(self.clock.now) - int(self.started), dict(self.totals))
 
     def restart(self) -> None:
         self.started, self.totals = self.clock.now, {}
@@ -209,6 +209,20 @@ def test_what_an_older_envoy_counted_before_us_is_not_ours(clock, store):
 def test_a_younger_envoys_first_report_counts_from_zero(clock, store):
     proxy = young("shop/a", clock)
     proxy.count(5)
+    store.observe(proxy.flush())
+
+    assert sum(requests(store)) == 5
+
+
+@pytest.mark.parametrize("started", [0.0, 0.1, 0.4, 0.45])
+@pytest.mark.parametrize("flushed", [0.9, 1.0, 1.2, 1.5])
+def test_an_envoy_as_young_as_the_store_counts_from_zero(started, flushed):
+    """Envoy's uptime is the difference of two whole seconds: it may say 2 after 1.1 seconds."""
+    clock = Clock(START + 0.5)
+    store = TelemetryStore(clock=clock)
+    proxy = Envoy("shop/a", clock, started=START + 0.5 + started)
+    proxy.count(5)
+    clock.now = proxy.started + flushed
     store.observe(proxy.flush())
 
     assert sum(requests(store)) == 5
