@@ -50,7 +50,15 @@ def missing_actions(c: Context) -> tuple[Action, ...]:
         return (RemoveFinalizer(),) if FINALIZER in c.o.subject.finalizers else ()
     if c.problem is not None:
         return tuple(_traffic(c)) if c.notes.workload and c.problem.reason != "Conflict" else ()
-    return (*_adoption(c), *_canary(c), *_traffic(c), *_removal(c), *_workload(c))
+    return (*_news(c), *_adoption(c), *_canary(c), *_traffic(c), *_removal(c), *_workload(c))
+
+
+def _news(c: Context) -> Iterator[Action]:
+    """Take the last release's mark off before all else: CI may ask `kubectl rollout status` right after it applied."""
+    d = c.deployment
+    releasing = c.notes.state in RELEASE | {State.SUPERSEDING} and c.revision != c.status.failed_revision
+    if releasing and d.paused and d.marked_failed:
+        yield ClearFailed(d.name, d.resource_version, f"Coalmine releases revision {c.revision} step by step")
 
 
 def _adoption(c: Context) -> Iterator[Action]:
@@ -133,13 +141,6 @@ def _workload(c: Context) -> Iterator[Action]:
         yield MarkFailed(
             d.name, version, f"Coalmine took revision {c.revision} ({', '.join(d.images)}) back: {c.notes.reason}"
         )
-    if (
-        state in RELEASE | {State.SUPERSEDING}
-        and d.paused
-        and d.marked_failed
-        and c.revision != c.status.failed_revision
-    ):
-        yield ClearFailed(d.name, version, f"Coalmine releases revision {c.revision} step by step")
 
 
 def _restore(c: Context) -> Iterator[Action]:
