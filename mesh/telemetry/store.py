@@ -17,7 +17,7 @@ from mesh.telemetry.counters import Counts, Host, ProxyTotals, Report, Series
 from mesh.telemetry.windows import Window, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from mesh.api.telemetry import TelemetryWindow
 
@@ -122,6 +122,11 @@ class TelemetryStore:
             self._callers[host].discard(proxy)
             if not self._callers[host]:
                 del self._callers[host]
+
+    def retain(self, proxies: Collection[str]) -> None:
+        """Retire every proxy but these (``namespace/pod``)."""
+        for proxy in self._seen.keys() - set(proxies):
+            self.retire(proxy)
 
     def _now(self) -> float:
         return max(self._clock(), self._opened)

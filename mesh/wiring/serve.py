@@ -103,6 +103,7 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
         ads.publish()
         if control.world is not None:
             reports.tell(control.world.problems)
+            store.retain({f"{namespace}/{pod}" for namespace, pod in control.world.workloads})
 
     def session(proxy: str) -> Session | None:
         return ads.session(proxy)
@@ -149,10 +150,10 @@ async def _register(kube: Kube, config: ServeConfig, registered: asyncio.Event) 
 @contextlib.asynccontextmanager
 async def _site(app: web.Application, address: str, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
     host, _, port = address.rpartition(":")
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=tls, shutdown_timeout=1).start()
+        await web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=tls).start()
         yield
     finally:
         await runner.cleanup()

@@ -308,6 +308,17 @@ def test_a_pod_that_follows_another_counts_though_the_other_was_retired_late(clo
     assert sum(requests(store)) == 5
 
 
+def test_the_proxies_of_pods_that_are_gone_are_retired(clock, store):
+    for name in ("shop/a", "shop/b"):
+        proxy = young(name, clock)
+        proxy.count(1)
+        store.observe(proxy.flush())
+
+    store.retain({"shop/b", "shop/never-heard-of"})
+
+    assert list(store.proxies) == ["shop/b"]
+
+
 def test_nobody_waits_for_or_misses_a_retired_proxy(clock, store):
     gone, living = young("shop/a", clock), young("shop/b", clock)
     for proxy in (gone, living):
