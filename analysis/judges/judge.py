@@ -235,6 +235,8 @@ def _forward(
     what = " and ".join(missing or unsettled)
     if missing:
         summary = f"{what}: not yet shown to be within the margin{_words(need)}."
+    elif need is None:
+        summary = f"{what}: this step's own requests do not bear it out so far."
     else:
         summary = f"{what}: this step's own requests do not say enough yet{_words(need)}."
     return Verdict(Decision.CONTINUE, summary, shown, need)
@@ -250,6 +252,8 @@ def _need(
         short = max(goal - wealth.release, _STEP_LEANS - wealth.step)
         if short <= 0.0:
             continue
+        if wealth.step < -_STEP_LEANS:  # it goes the wrong way: more of the same never gets there
+            return None
         cold = metric.table if metric.table.attempts[:, metric.table.canary].sum() > 0 else look.table
         gain = estimate(metric.name, cold, look.policy)
         if gain is None:

@@ -68,6 +68,17 @@ def test_a_version_that_breaks_only_under_more_load_is_not_carried_over(release,
     assert Decision.PROMOTE not in decisions
 
 
+def test_a_step_whose_own_requests_lean_the_other_way_promises_no_time(release, epoch):
+    early, late = release(seconds=60, seed=4), release(seconds=75, share=0.5, slow=(1.4,), seed=5)
+    windows = early.windows() + late.windows()[60:]
+    verdicts = [
+        late.look(windows[:seconds], now=epoch + seconds, step_starts=(epoch, epoch + 60)) for seconds in range(61, 76)
+    ]
+    leaning = [verdict for verdict in verdicts if "do not bear it out" in verdict.summary]
+    assert leaning
+    assert all(verdict.need is None for verdict in leaning)
+
+
 def test_one_bad_pod_of_four_is_named_as_the_outlier(release):
     verdict = release(canary_errors=(0.0, 0.0, 0.3, 0.0), seconds=30).look()
     assert verdict.decision is Decision.OUTLIER
