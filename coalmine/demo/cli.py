@@ -56,6 +56,7 @@ def demo(json_file: Path | None, name: str, rate: float, *, keep: bool, plain: b
     fails because of Coalmine.
     """
     console = Console()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     try:
@@ -156,6 +157,6 @@ def _say_what_to_try(console: Console, cluster: LocalCluster, folder: Path) -> N
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _interrupt(number: int, _frame: object) -> None:
-    del number
-    raise KeyboardInterrupt
+def _interrupt(_number: int, _frame: object) -> None:
+    """End as by Ctrl-C: that is the one signal on which asyncio ends its tasks in order."""
+    signal.raise_signal(signal.SIGINT)

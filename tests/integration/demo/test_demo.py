@@ -70,14 +70,17 @@ def test_a_bad_release_is_taken_back_and_nothing_is_left(home: dict[str, str]) -
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_leaves_nothing(home: dict[str, str], number: signal.Signals) -> None:
     command = [sys.executable, "-m", "coalmine", "demo", "--plain", "--name", "interrupted", "--rate", "20"]
-    with subprocess.Popen(command, env=home, stdout=subprocess.PIPE, text=True) as demo:
+    with subprocess.Popen(command, env=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
         assert demo.stdout is not None
         said = []
         for line in demo.stdout:
             said.append(line)
             if "waiting for a steady load" in line:
-                assert len(list(processes_of(home["HOME"]))) > 10
-                demo.send_signal(number)
+                break
+        assert len(list(processes_of(home["HOME"]))) > 10
+        demo.send_signal(number)
+        said += demo.stdout
         assert demo.wait(timeout=120) == 130, "".join(said)
+    assert "Traceback" not in "".join(said)
     assert list(processes_of(home["HOME"])) == []
     assert state_of(home["HOME"]) == []
