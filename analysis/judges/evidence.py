@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.judges.series import errors_series, rank_series
 from analysis.model.verdict import Evidence
-from analysis.stats.bets import LOG_STAKES_BETTER, LOG_STAKES_WORSE
+from analysis.stats.bets import LOG_STAKES_BETTER, LOG_STAKES_WORSE, t_quantile
 from analysis.stats.counting import Array, log_mean
 from analysis.stats.histograms import quantile
 from analysis.stats.intervals import difference_interval, rejected_up_to
@@ -147,13 +147,19 @@ def _slower(interval: tuple[float, float]) -> str:
 
 
 def _slow_down(table: Table, bounds: tuple[float, ...]) -> tuple[float, float] | None:
-    """Anytime-valid interval of the ratio of latencies, by inverting the rank test; None while unbounded."""
+    """Anytime-valid interval of the ratio of latencies, by inverting the rank test; None while unbounded.
 
-    def log_e(factor: float, stakes: Array) -> float:
-        return log_mean(rank_series(table, bounds, math.exp(factor)).log_evalues().sum(axis=0), stakes)
+    As in the two tests, its lower end leaves out what pods alone may differ by, and its upper end does not.
+    """
+
+    def log_e(factor: float, stakes: Array, *, pods: bool = False) -> float:
+        series = rank_series(table, bounds, math.exp(factor))
+        spread = series.spread(0)
+        shift = t_quantile(1.0 - _ALPHA / 2.0, spread.dof) * math.sqrt(spread.variance) if pods else 0.0
+        return log_mean(series.log_evalues(shift=shift).sum(axis=0), stakes)
 
     goal = math.log(2.0 / _ALPHA)
-    low = rejected_up_to(lambda x: log_e(x, LOG_STAKES_WORSE) >= goal, -_WIDEST, _WIDEST)
+    low = rejected_up_to(lambda x: log_e(x, LOG_STAKES_WORSE, pods=True) >= goal, -_WIDEST, _WIDEST)
     high = -rejected_up_to(lambda x: log_e(-x, LOG_STAKES_BETTER) >= goal, -_WIDEST, _WIDEST)
     if low <= -_WIDEST and high >= _WIDEST:
         return None

@@ -176,6 +176,13 @@ def test_words_hold_the_counts_and_the_bound(release):
     assert "slower by ≥" in slow
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_equal_versions_on_pods_that_differ_are_never_said_to_be_slower(release, seed):
+    verdict = release(pods_sd=0.05, seed=seed).look()
+    (latency,) = (entry for entry in verdict.evidence if entry.metric == "latency")
+    assert "slower by ≥" not in latency.words
+
+
 def test_evidence_bounds_hold_the_estimates(release):
     verdict = release(errors=0.01, canary_errors=(0.03,), seconds=60).look()
     entry = metric(verdict, "errors")
