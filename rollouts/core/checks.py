@@ -18,6 +18,7 @@ from rollouts.api.names import (
 from rollouts.api.rollout import OnInconclusive
 from rollouts.core.context import ACK_PATIENCE, Context, Signal
 from rollouts.core.machine import RELEASE, Event, State
+from rollouts.core.words import evidence_words
 
 __all__ = ["CHECKS", "GUARDS", "Check", "first_signal"]
 
@@ -238,11 +239,11 @@ def passed(c: Context) -> Signal | None:
         return _next(c, "the canary gets no requests in this step: nothing to judge")
     if not c.judged:
         return _next(c, "the step's time is over; spec.analysis judges nothing")
-    if c.decision is Decision.PROMOTE and c.o.measured.verdict:
-        return _next(c, c.o.measured.verdict.summary)
+    if c.decision is Decision.PROMOTE:
+        return _next(c, evidence_words(c))
     if not c.has_baseline and c.decision in {Decision.NO_BASELINE, Decision.CONTINUE}:
-        carried = "the evidence of the earlier steps carries" if c.notes.proven else "no earlier step was judged"
-        return _next(c, f"no concurrent baseline at 100 %: {carried}, and the absolute guards found nothing")
+        carried = c.notes.proven or "no earlier step was judged"
+        return _next(c, f"{carried}. At 100 % there is no concurrent baseline; the absolute guards found nothing")
     return None
 
 

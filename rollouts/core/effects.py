@@ -19,6 +19,7 @@ from rollouts.core.context import ACK_PATIENCE, FULL, Context, Signal
 from rollouts.core.machine import Event, State, advance
 from rollouts.core.notes import Announcement
 from rollouts.core.observed import stamp
+from rollouts.core.words import evidence_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -149,7 +150,7 @@ def _begun(c: Context, _signal: Signal) -> Context:
         weight=0,
         step_starts=(),
         forced=False,
-        proven=False,
+        proven="",
         outcome="",
         reason="",
     )
@@ -166,9 +167,10 @@ def _nothing_to_judge(c: Context, signal: Signal) -> Context:
 def _next_step(c: Context, signal: Signal) -> Context:
     index = c.index + 1
     judged = c.notes.state in {State.JUDGING, State.INCONCLUSIVE} and c.decision is Decision.PROMOTE
+    proven = evidence_words(c) if judged else c.notes.proven
     started = None if signal.event is Event.NEXT_WEIGHT else stamp(c.now)
     c = c.stated(step_index=index, step=f"{index + 1}/{len(c.spec.steps)}", step_started_at=started)
-    return c.noted(proven=c.notes.proven or judged)
+    return c.noted(proven=proven)
 
 
 def _finished(c: Context, signal: Signal) -> Context:

@@ -36,7 +36,7 @@ class Notes(Resource):
         step_starts: When each weight step so far began: every proxy had acknowledged it.
         quiet_since: When the canary's weight was seen to be 0 at every proxy.
         forced: Somebody asked for promotion without waiting for evidence; the guards are off.
-        proven: A step before this one was passed by evidence.
+        proven: The evidence by which a step before this one was passed, in words; empty where none was.
         outcome: How the release ends, for the history.
         reason: Why.
         number: Number of the last announcement.
@@ -55,7 +55,7 @@ class Notes(Resource):
     step_starts: tuple[float, ...] = ()
     quiet_since: float | None = None
     forced: bool = False
-    proven: bool = False
+    proven: str = ""
     outcome: str = ""
     reason: str = ""
     number: int = 0

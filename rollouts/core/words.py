@@ -6,7 +6,7 @@ from mesh.api.base import format_duration
 from rollouts.core.context import DRAIN_SECONDS, Context
 from rollouts.core.machine import RELEASE, State
 
-__all__ = ["estimate", "message", "need"]
+__all__ = ["estimate", "evidence_words", "message", "need"]
 
 
 def _about(seconds: float) -> str:
@@ -24,6 +24,16 @@ def need(c: Context) -> str:
     if verdict.need.seconds is not None:
         parts.append(f"about {_about(verdict.need.seconds)} at the present rate")
     return ", ".join(parts)
+
+
+def evidence_words(c: Context) -> str:
+    """Return the judge's answer with the evidence of each metric; the gross guards only ever speak against."""
+    verdict = c.o.measured.verdict
+    if verdict is None:
+        return ""
+    shown = [f"{e.metric}: {e.words}" for e in verdict.evidence if not e.metric.startswith("gross-")]
+    summary = f"{verdict.summary.rstrip('.')} at {c.notes.weight} %"
+    return f"{summary} ({'; '.join(shown)})" if shown else summary
 
 
 def estimate(c: Context) -> str:

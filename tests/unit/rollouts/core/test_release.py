@@ -100,6 +100,9 @@ def test_a_good_release_goes_10_50_100_and_is_promoted(world):
     world.wait(MIN + 20)
     assert world.phase == "Healthy"
     assert world.outcomes == ["Promoted"]
+    reason = world.status["history"][0]["reason"]
+    assert "at 50 % (errors: " in reason, "the history says by which evidence"
+    assert "At 100 % there is no concurrent baseline" in reason
     assert world.status["stable"]["images"] == ["shop:2"]
     assert weights(world) == [0, 10, 50, 100, 0, 0]
     assert (world.canary, world.canary_service, world.paused) == (None, None, False)
