@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import time
 from typing import TYPE_CHECKING
@@ -95,9 +96,10 @@ class KubeletServer:
             gone = request.transport is None or request.transport.is_closing()
             return gone or container.log != log or container.process is None
 
-        async for piece in read_log(log, options, ended):
-            await response.write(piece)
-        await response.write_eof()
+        with contextlib.suppress(ConnectionResetError):  # the reader went away
+            async for piece in read_log(log, options, ended):
+                await response.write(piece)
+            await response.write_eof()
         return response
 
 
