@@ -30,7 +30,7 @@ def transcript() -> list[tuple[str, list[str]]]:
 
 def fits(shown: str, printed: str) -> bool:
     """Say whether a printed line has the shown line's words in order; ages and such may differ."""
-    words = [word for word in shown.split("#")[0].split() if not re.fullmatch(r"\d+(s|m\d+s)", word)]
+    words = [word for word in shown.split("#", maxsplit=1)[0].split() if not re.fullmatch(r"\d+(s|m\d+s)", word)]
     return all(word in printed.split() for word in words)
 
 
