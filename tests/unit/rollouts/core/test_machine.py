@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[4] / "docs" / "state-machine.md"
 TEXT = """# The state machine of a release
 
 Generated from `rollouts/core/machine.py`; `COALMINE_REGENERATE=1 pytest tests/unit/rollouts/core/test_machine.py` writes it anew.
-What each event means is said there too; when it happens is the ordered list of checks in `rollouts/core/checks.py`.
+What each event means is said there too; when it happens is the ordered list of checks in `rollouts/core/checks/`.
 `Release` holds the states from which one weight change takes everything back. `Restoring` follows the Rollout's deletion.
 
 ```mermaid

@@ -1,0 +1,70 @@
+"""When which event happens: for each state an ordered list of one-question checks. The first that answers wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from rollouts.core.checks.endings import (
+    canary_drained,
+    old_canary_gone,
+    quietly_ended,
+    refused_again,
+    replaced_while_rolling,
+    restored,
+    rolled_out,
+    stable_is_back,
+    traffic_is_back,
+)
+from rollouts.core.checks.guards import canary_lost, judged_worse, not_acknowledged_in_time, not_ready_in_time
+from rollouts.core.checks.people import aborted, deleted, forced, overridden, retried, reverted, superseded
+from rollouts.core.checks.rest import changed, changed_unheld, refused, runs_one_revision, scaled_to_zero
+from rollouts.core.checks.steps import acknowledged, approved, canary_started, passed, pause_over, scaled, undecided
+from rollouts.core.context import Context, Signal
+from rollouts.core.machine import RELEASE, State
+
+__all__ = ["CHECKS", "GUARDS", "Check", "first_signal"]
+
+Check = Callable[[Context], Signal | None]
+
+PEOPLE: Final[tuple[Check, ...]] = (deleted, reverted, overridden, superseded, aborted)
+GUARDS: Final[tuple[Check, ...]] = (canary_lost, judged_worse)
+_RELEASE: Final[tuple[Check, ...]] = (*PEOPLE, *GUARDS, forced)
+
+CHECKS: Final[Mapping[State, tuple[Check, ...]]] = MappingProxyType(
+    {
+        State.INITIALIZING: (deleted, runs_one_revision),
+        State.HEALTHY: (deleted, changed_unheld, refused, scaled_to_zero, changed),
+        State.STARTING: (*_RELEASE, canary_started, not_ready_in_time),
+        State.SCALING: (*_RELEASE, scaled, not_ready_in_time),
+        State.WEIGHTING: (*_RELEASE, acknowledged, not_acknowledged_in_time),
+        State.JUDGING: (*_RELEASE, passed, undecided),
+        State.PAUSED: (*_RELEASE, pause_over),
+        State.AWAITING_APPROVAL: (*_RELEASE, approved),
+        State.INCONCLUSIVE: (*_RELEASE, passed),
+        State.FILLING: (*_RELEASE, scaled, not_ready_in_time),
+        State.SWITCHING: (*_RELEASE, acknowledged, not_acknowledged_in_time),
+        State.ROLLING: (deleted, replaced_while_rolling, rolled_out),
+        State.RETURNING: (deleted, stable_is_back),
+        State.DRAINING: (deleted, canary_drained),
+        State.ROLLING_BACK: (deleted, reverted, overridden, superseded, traffic_is_back),
+        State.ROLLED_BACK: (deleted, reverted, overridden, superseded, retried),
+        State.SUPERSEDING: (deleted, reverted, overridden, refused_again, old_canary_gone),
+        State.REVERTING: (deleted, quietly_ended),
+        State.RESTORING: (restored,),
+        State.GONE: (),
+    }
+)
+"""What is asked in each state, in this order."""
+
+
+def first_signal(c: Context) -> Signal | None:
+    """Return the first check's signal in the present state.
+
+    While there is a problem with the input nothing goes on; deletion and, in a release, the guards stay on.
+    """
+    checks = CHECKS[c.notes.state]
+    if c.problem is not None and c.notes.state is not State.RESTORING:
+        checks = (deleted, *GUARDS) if c.notes.state in RELEASE and c.o.deployment is not None else (deleted,)
+    return next((signal for check in checks if (signal := check(c))), None)

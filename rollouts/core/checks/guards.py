@@ -1,0 +1,51 @@
+"""Guards: they look at every moment of a release."""
+
+from __future__ import annotations
+
+from analysis.model.verdict import Decision
+from rollouts.core.context import Context, Signal
+from rollouts.core.machine import Event
+
+__all__ = ["canary_lost", "judged_worse", "not_acknowledged_in_time", "not_ready_in_time"]
+
+
+def canary_lost(c: Context) -> Signal | None:
+    """Do requests go to a canary without a ready pod?"""
+    if not c.canary_lost:
+        return None
+    return Signal(
+        Event.ROLL_BACK,
+        f"Deployment {c.names.canary_deployment} has no ready pod left while {c.notes.weight} % of the requests go to it",
+    )
+
+
+def judged_worse(c: Context) -> Signal | None:
+    """Does the judge say that the canary is worse?"""
+    verdict = c.o.measured.verdict
+    if c.notes.forced or verdict is None or c.decision is not Decision.ROLL_BACK:
+        return None
+    return Signal(Event.ROLL_BACK, verdict.summary)
+
+
+def not_ready_in_time(c: Context) -> Signal | None:
+    """Did the canary's pods take too long to become ready?"""
+    deadline = c.spec.progress_deadline_seconds
+    if c.in_state < deadline or c.canary_can_take(c.weight_to_come):
+        return None
+    have = c.o.canary.ready if c.o.canary else 0
+    return Signal(
+        Event.ROLL_BACK,
+        f"only {have} of {c.needed(c.weight_to_come)} canary pods became ready within spec.progressDeadlineSeconds ({deadline} s)",
+    )
+
+
+def not_acknowledged_in_time(c: Context) -> Signal | None:
+    """Did the proxies take too long to acknowledge the weight?"""
+    deadline = c.spec.progress_deadline_seconds
+    if c.in_state < deadline:
+        return None
+    words = c.o.traffic.message if c.o.traffic else "the split was not written"
+    return Signal(
+        Event.ROLL_BACK,
+        f"weight {c.notes.weight} % was not acknowledged by every proxy within spec.progressDeadlineSeconds ({deadline} s): {words}",
+    )

@@ -1,0 +1,115 @@
+"""Steps: when the next one begins."""
+
+from __future__ import annotations
+
+from analysis.model.verdict import Decision
+from rollouts.api.names import (
+    APPROVE_ANNOTATION,
+    RESUME_ANNOTATION,
+)
+from rollouts.api.rollout import OnInconclusive
+from rollouts.core.context import Context, Signal
+from rollouts.core.machine import Event
+from rollouts.core.words import evidence_words
+
+__all__ = ["acknowledged", "approved", "canary_started", "held_by_spec", "passed", "pause_over", "scaled", "undecided"]
+
+
+def _next(c: Context, why: str) -> Signal:
+    index = c.index + 1
+    if index >= len(c.spec.steps):
+        return Signal(Event.FINISHED, why)
+    step = c.spec.steps[index]
+    place = f"step {index + 1} of {len(c.spec.steps)}"
+    if step.set_weight is not None:
+        return Signal(Event.NEXT_WEIGHT, f"{place}, {step.set_weight} %: {why}")
+    if step.pause is not None:
+        return Signal(Event.NEXT_PAUSE, f"{place}, a pause: {why}")
+    message = step.approval.message if step.approval else ""
+    return Signal(Event.NEXT_APPROVAL, f"{place}, an approval: {message or why}")
+
+
+def held_by_spec(c: Context) -> bool:
+    """Return whether ``spec.paused`` keeps a release where it is."""
+    return c.spec.paused
+
+
+def canary_started(c: Context) -> Signal | None:
+    """Do the canary's first pods run?"""
+    return (
+        _next(c, "the canary's first pods are ready")
+        if not held_by_spec(c) and c.canary_can_take(c.weight_to_come)
+        else None
+    )
+
+
+def scaled(c: Context) -> Signal | None:
+    """Has the canary the capacity for the weight that comes?"""
+    weight = c.weight_to_come
+    if held_by_spec(c) or not c.canary_can_take(weight):
+        return None
+    return Signal(Event.SCALED, f"{c.needed(weight)} canary pods are ready for {weight} % of the requests")
+
+
+def acknowledged(c: Context) -> Signal | None:
+    """Does every affected proxy hold the weight?"""
+    if not c.in_force or c.o.traffic is None:
+        return None
+    return Signal(
+        Event.ACKNOWLEDGED,
+        f"{c.notes.weight} % is in force at every proxy ({c.o.traffic.proxies or 'none is affected'})",
+    )
+
+
+def passed(c: Context) -> Signal | None:
+    """Has the step lasted long enough, and does the evidence say go on?"""
+    if held_by_spec(c) or c.in_step < _minimum(c):
+        return None
+    if c.notes.weight == 0:
+        return _next(c, "the canary gets no requests in this step: nothing to judge")
+    if not c.judged:
+        return _next(c, "the step's time is over; spec.analysis judges nothing")
+    if c.decision is Decision.PROMOTE:
+        return _next(c, evidence_words(c))
+    if not c.has_baseline and c.decision in {Decision.NO_BASELINE, Decision.CONTINUE}:
+        carried = c.notes.proven or "no earlier step was judged"
+        return _next(c, f"{carried}. At 100 % there is no concurrent baseline; the absolute guards found nothing")
+    return None
+
+
+def _minimum(c: Context) -> float:
+    return 0.0 if c.notes.weight == 0 else c.spec.analysis.min_step_duration
+
+
+def undecided(c: Context) -> Signal | None:
+    """Is the step's time over without a decision?"""
+    if held_by_spec(c) or c.in_step < c.spec.analysis.max_step_duration:
+        return None
+    summary = c.o.measured.verdict.summary if c.o.measured.verdict else c.o.measured.problem or "nothing was judged"
+    words = f"no decision within spec.analysis.maxStepDuration: {summary}"
+    match c.spec.analysis.on_inconclusive:
+        case OnInconclusive.PROMOTE:
+            return _next(c, f"{words}; spec.analysis.onInconclusive is Promote")
+        case OnInconclusive.ROLL_BACK:
+            return Signal(Event.ROLL_BACK, f"{words}; spec.analysis.onInconclusive is RollBack")
+        case _:
+            return Signal(Event.UNDECIDED, words)
+
+
+def pause_over(c: Context) -> Signal | None:
+    """Is the pause over?"""
+    if c.asked(RESUME_ANNOTATION):
+        return _next(c, "resumed")
+    if held_by_spec(c):
+        return None
+    pause = c.step.pause if c.step else None
+    if c.step is not None and (pause is None or pause.duration is None or c.in_state < pause.duration):
+        return None
+    return _next(c, "the pause is over")
+
+
+def approved(c: Context) -> Signal | None:
+    """Did somebody approve?"""
+    if c.asked(APPROVE_ANNOTATION):
+        return _next(c, "approved")
+    return _next(c, "the step is no longer in the spec") if c.step is None else None
