@@ -27,6 +27,8 @@ class PodCounts:
         latency: Attempts by latency bucket, one more than the policy's bounds; empty where latency is not known.
         requests: Final answers to callers, after retries. For display and the actual share; never judged.
         request_errors: Of those, the failed ones.
+        route: Which kind of request, where telemetry tells (a route's name, or method and route class). Arms are only
+            compared within a route, so that a canary that happens to get the slow routes is not blamed for them.
     """
 
     arm: Arm
@@ -36,6 +38,7 @@ class PodCounts:
     latency: tuple[int, ...] = ()
     requests: int = 0
     request_errors: int = 0
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from mesh.api.base import Resource
+from crds.base import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

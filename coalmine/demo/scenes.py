@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from mesh.api.base import format_duration
+from crds.base import format_duration
 from rollouts.api.rollout import EvidenceStatus, Phase, RolloutSpec, RolloutStatus
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ def companions() -> tuple[Path, ...]:
 
 
 def _files(folder: str, pattern: str) -> tuple[Path, ...]:
-    # In a wheel they are part of the package; in a checkout they lie beside it.
+    # The policies are part of the package in a wheel; in a checkout they, and the definitions always, lie beside it.
     for root in (_PACKAGE, _PACKAGE.parent):
         if found := sorted((root / folder).glob(pattern)):
             return tuple(found)

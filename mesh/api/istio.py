@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from mesh.api.base import Resource
+from crds.base import Resource
 
 __all__ = ["ISTIO_GROUP", "ISTIO_VERSIONS", "IstioResource", "unimplemented"]
 

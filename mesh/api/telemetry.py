@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from mesh.api.base import Resource
+from crds.base import Resource
 
 __all__ = ["LATENCY_BOUNDS_MS", "PodWindow", "TelemetryWindow"]
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mesh.api.base import Duration, Resource, ServiceName
-from mesh.api.schema import Rule, list_map, rules
+from crds.base import Duration, Resource, ServiceName
+from crds.schema import Rule, list_map, rules
 
 __all__ = [
     "Acknowledged",

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from mesh.api.base import Duration  # noqa: TC001 - pydantic reads it at run time
+from crds.base import Duration  # noqa: TC001 - pydantic reads it at run time
 from mesh.api.istio import IstioResource
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from mesh.api.base import Duration, Resource, ResourceName, ServiceName
-from mesh.api.schema import Rule, rules
+from crds.base import Duration, Resource, ResourceName, ServiceName
+from crds.schema import Rule, rules
 from mesh.api.trafficsplit import OutlierDetection
 from rollouts.api.status import (
     EvidenceStatus,

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mesh.api.base import Resource
-from mesh.api.schema import list_map
+from crds.base import Resource
+from crds.schema import list_map
 from mesh.api.trafficsplit import Condition  # noqa: TC001 - pydantic reads it at run time
 
 __all__ = ["EvidenceStatus", "HistoryEntry", "Outcome", "Phase", "RolloutStatus", "Version", "WeightStatus"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from mesh.api.explain import explain
+from crds.explain import explain
 from rollouts.api.rollout import RolloutSpec
 
 if TYPE_CHECKING:

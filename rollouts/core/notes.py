@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from mesh.api.base import Resource
+from crds.base import Resource
 from rollouts.core.machine import State
 
 __all__ = ["Announcement", "Notes"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mesh.api.base import format_duration
+from crds.base import format_duration
 from rollouts.core.context import DRAIN_SECONDS, Context
 from rollouts.core.machine import RELEASE, State
 

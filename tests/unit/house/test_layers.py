@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "architecture.md"
-PACKAGES = {"rollouts", "analysis", "mesh", "coalmine"}
+PACKAGES = {"rollouts", "analysis", "mesh", "coalmine", "crds"}
 BLOCK = re.compile(
     r"(<!-- layers: made from pyproject.toml by `make generate` -->\n)(.*?)(<!-- /layers -->)", re.DOTALL
 )

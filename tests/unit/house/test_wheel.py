@@ -17,14 +17,16 @@ def test_the_wheel_holds_the_packages_the_crds_and_the_go_module(tmp_path: Path)
     )  # fmt: skip
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    crds = {f"coalmine/crds/{path.name}" for path in (ROOT / "crds").glob("*.yaml")}
+    crds = {f"crds/{path.name}" for path in (ROOT / "crds").glob("*.yaml")}
     assert crds
     assert names >= crds | {
         "analysis/py.typed",
+        "crds/base.py",
+        "crds/py.typed",
         "coalmine/local/kubernetes/go.mod",
         "coalmine/local/kubernetes/go.sum",
         "mesh/py.typed",
         "rollouts/py.typed",
     }
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"analysis", "coalmine", "mesh", "rollouts", "coalmine-0.1.0.dist-info"}
+    assert tops == {"analysis", "coalmine", "crds", "mesh", "rollouts", "coalmine-0.1.0.dist-info"}

@@ -9,8 +9,8 @@ from pydantic import ConfigDict, Field
 from coalmine.crds.definitions import ROLLOUT, TRAFFIC_SPLIT, VIRTUAL_SERVICE
 from coalmine.crds.policies import refuse_unknown_fields
 from coalmine.crds.schema import structural
-from mesh.api.base import Duration, Resource
-from mesh.api.schema import Rule, list_map, rules
+from crds.base import Duration, Resource
+from crds.schema import Rule, list_map, rules
 
 
 class Colour(StrEnum):

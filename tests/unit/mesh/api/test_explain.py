@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from mesh.api.explain import explain, path_of
+from crds.explain import explain, path_of
 from mesh.api.trafficsplit import TrafficSplitSpec
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
-from mesh.api.base import DNS_LABEL, DNS_NAME
+from crds.base import DNS_LABEL, DNS_NAME
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
