@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analysis.judges.series import errors_series, rank_series
+from analysis.judges.latency import Latency
 from analysis.model.verdict import Evidence
-from analysis.stats.bets import LOG_STAKES_BETTER, LOG_STAKES_WORSE, t_quantile
+from analysis.stats.bets import GRID, LOG_STAKES_BETTER, LOG_STAKES_SLOWER, t_quantile
 from analysis.stats.counting import Array, log_mean
 from analysis.stats.histograms import quantile
-from analysis.stats.intervals import difference_interval, rejected_up_to
+from analysis.stats.intervals import interval_of, rejected_up_to
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from numpy.typing import NDArray
 
-    from analysis.judges.table import Table
+    from analysis.judges.errors import BadCounts
     from analysis.model.policy import Policy
 
 __all__ = ["describe"]
@@ -30,10 +30,9 @@ _SLOWER_THAN_NOW: Final = 0.99
 
 def describe(
     metric: str,
-    table: Table,
+    counts: BadCounts | Latency,
     policy: Policy,
     *,
-    steps: Sequence[float],
     rollback: tuple[float, float],
     promotion: float,
 ) -> Evidence:
@@ -41,23 +40,22 @@ def describe(
 
     Args:
         metric: Name as in ``Evidence.metric``.
-        table: The counts that were judged.
+        counts: The counts that were judged.
         policy: For the latency bounds and the promotion threshold.
-        steps: When steps began.
         rollback: Log of the rollback wealth and of its threshold.
         promotion: Log of the promotion wealth.
     """
-    if metric.endswith("latency"):
-        values = _latency(table, policy, steps if metric == "latency" else None)
+    if isinstance(counts, Latency):
+        values = _latency(counts, policy, bounded=metric == "latency")
     else:
-        values = _errors(table, policy.errors.slo if metric == "slo" and policy.errors is not None else None)
-    canary, baseline, counts, difference, interval, words = values
+        values = _errors(counts, policy.errors.slo if metric == "slo" and policy.errors is not None else None)
+    canary, baseline, attempts, difference, interval, words = values
     return Evidence(
         metric=metric,
         canary=canary,
         baseline=baseline,
-        canary_count=counts[0],
-        baseline_count=counts[1],
+        canary_count=attempts[0],
+        baseline_count=attempts[1],
         difference=difference,
         interval=interval,
         rollback_e=_exp(rollback[0]),
@@ -71,20 +69,14 @@ def describe(
 _Values = tuple[float | None, float | None, tuple[int, int], float | None, tuple[float, float] | None, str]
 
 
-def _errors(table: Table, slo: float | None) -> _Values:
-    series = errors_series(table, 1.0)
-    canary, n = float(series.canary.sum()), float(series.canary_n.sum())
-    baseline, m = float(series.baseline.sum()), float(series.baseline_n.sum())
+def _errors(counts: BadCounts, slo: float | None) -> _Values:
+    (canary, baseline), (n, m) = counts.totals(), counts.cells.arms
     rate = canary / n if n > 0 else None
     other = baseline / m if m > 0 else None
-    interval = difference_interval(
-        series.canary[:, 0],
-        series.baseline[:, 0],
-        series.canary_n,
-        series.baseline_n,
-        alpha=_ALPHA,
-        dispersion=series.dispersion,
-    )
+    interval = None
+    if n > 0 and m > 0:
+        free = counts.wealth(1.0).sum(axis=0)
+        interval = interval_of(free, free - counts.wealth(1.0, 1.0).sum(axis=0), alpha=_ALPHA)
     words = _share_words(rate, n, other, m)
     if slo is not None:
         words += f"; the limit is {slo:.2%}".replace("%", " %")
@@ -115,17 +107,17 @@ def _percent(share: float) -> str:
     return f"{percent:.1f} %" if percent >= 1 or percent == 0 else f"{percent:.2g} %"
 
 
-def _latency(table: Table, policy: Policy, steps: Sequence[float] | None) -> _Values:
-    arms = [table.latency[:, side].sum(axis=(0, 1)) for side in (table.canary, ~table.canary)]
-    n, m = (float(counts.sum()) for counts in arms)
-    p99, other = (quantile(counts, policy.bounds_ms, 0.99) for counts in arms)
+def _latency(counts: Latency, policy: Policy, *, bounded: bool) -> _Values:
+    arms = counts.histograms()
+    n, m = (float(arm.sum()) for arm in arms)
+    p99, other = (quantile(arm, policy.bounds_ms, 0.99) for arm in arms)
     if p99 is None:
         return None, other, (0, round(m)), None, None, "no canary latencies yet"
     words = f"canary p99 {_ms(p99)} of {n:,.0f} requests"
     if other is None:
         return p99, None, (round(n), 0), None, None, words + ", no baseline"
     words += f", baseline {_ms(other)} of {m:,.0f}"
-    interval = _slow_down(table.merged(steps, math.inf), policy.bounds_ms) if steps is not None else None
+    interval = _slow_down(counts) if bounded else None
     if interval is not None:
         words += _slower(interval)
     return p99, other, (round(n), round(m)), p99 / other, interval, words
@@ -146,21 +138,26 @@ def _slower(interval: tuple[float, float]) -> str:
     return f"; slower by at most {100 * max(high - 1, 0):.0f} %, 99 % confidence at any time"
 
 
-def _slow_down(table: Table, bounds: tuple[float, ...]) -> tuple[float, float] | None:
+def _slow_down(counts: Latency) -> tuple[float, float] | None:
     """Anytime-valid interval of the ratio of latencies, by inverting the rank test; None while unbounded.
 
     As in the two tests, its lower end leaves out what pods alone may differ by, and its upper end does not.
     """
-
-    def log_e(factor: float, stakes: Array, *, pods: bool = False) -> float:
-        series = rank_series(table, bounds, math.exp(factor))
-        spread = series.spread(0)
-        shift = t_quantile(1.0 - _ALPHA / 2.0, spread.dof) * math.sqrt(spread.variance) if pods else 0.0
-        return log_mean(series.log_evalues(shift=shift).sum(axis=0), stakes)
-
+    phi, spread = counts.ranks_noise()
+    shift = t_quantile(1.0 - _ALPHA / 2.0, float(spread.dof[0])) * math.sqrt(float(spread.variance[0]))
     goal = math.log(2.0 / _ALPHA)
-    low = rejected_up_to(lambda x: log_e(x, LOG_STAKES_WORSE, pods=True) >= goal, -_WIDEST, _WIDEST)
-    high = -rejected_up_to(lambda x: log_e(-x, LOG_STAKES_BETTER) >= goal, -_WIDEST, _WIDEST)
+
+    def refuted(factors: Array, stakes: Array, beyond: float) -> NDArray[np.bool_]:
+        logs = []
+        for factor in factors:
+            like = counts.likelihoods(math.exp(factor), (-1,), np.append(GRID[np.isfinite(stakes)] + beyond, beyond))[
+                0
+            ][0]
+            logs.append(log_mean((like[:-1] - like[-1]) / phi, stakes[np.isfinite(stakes)]))
+        return np.array(logs) >= goal
+
+    low = rejected_up_to(lambda x: refuted(x, LOG_STAKES_SLOWER, shift), -_WIDEST, _WIDEST, rounds=9, points=2)
+    high = -rejected_up_to(lambda x: refuted(-x, LOG_STAKES_BETTER, 0.0), -_WIDEST, _WIDEST, rounds=9, points=2)
     if low <= -_WIDEST and high >= _WIDEST:
         return None
     return math.exp(low), math.exp(high)

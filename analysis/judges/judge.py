@@ -15,16 +15,23 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analysis.judges import evidence, metrics
+from analysis.judges import evidence
+from analysis.judges.cells import Cells, cells_of
+from analysis.judges.errors import BadCounts, errors_of
+from analysis.judges.gross import gross_errors, gross_latency
+from analysis.judges.latency import Latency, latency_of
 from analysis.judges.need import estimate
 from analysis.judges.table import Table, tabulate
+from analysis.model import budget
 from analysis.model.verdict import Decision, Evidence, Need, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from analysis.model.counts import Window
-    from analysis.model.policy import Policy
+    from analysis.model.policy import ErrorPolicy, Policy
 
 __all__ = ["judge", "judge_table"]
 
@@ -37,15 +44,32 @@ _STEP_LEANS: Final = math.log(2.0)
 
 
 @dataclass(frozen=True, slots=True)
+class Promotion:
+    """Log wealth for promotion.
+
+    Attributes:
+        release: Since the release began.
+        step: Since the present step began.
+    """
+
+    release: float = 0.0
+    step: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class _Metric:
     """One metric at this look; wealths are logs."""
 
     name: str
     rollback: float
     threshold: float
-    promotion: metrics.Promotion | None
-    without: Callable[[str], float] | None
-    table: Table
+    counts: BadCounts | Latency
+    promotion: Promotion | None = None
+    without: Callable[[str], float] | None = None
+
+    @property
+    def cells(self) -> Cells:
+        return self.counts.cells
 
     @property
     def refuted(self) -> bool:
@@ -109,8 +133,10 @@ def judge_table(
         return Verdict(Decision.NO_DATA, "No requests have been measured yet.", ())
     table = table.rows(measured)
     alone = _alone_since(table, step_starts)
-    found = _metrics(table, policy, pods_started, sorted(step_starts), alone)
-    shown = tuple(_shown(metric, policy, step_starts) for metric in found) if explain else ()
+    steps = sorted(step_starts)
+    table = table.merged(_cuts(table, policy, pods_started, steps))
+    found = _metrics(table, policy, pods_started, steps, alone)
+    shown = tuple(_shown(metric, policy) for metric in found) if explain else ()
     refuted = [metric for metric in found if metric.refuted]
     if refuted:
         return _against(refuted, shown, found)
@@ -127,58 +153,73 @@ def judge_table(
 def _metrics(
     table: Table, policy: Policy, born: Mapping[str, float], steps: Sequence[float], alone: float | None
 ) -> list[_Metric]:
-    cold = table.merged(steps)
-    step_row = int(np.searchsorted(cold.start, steps[-1])) if steps else 0
-    alpha, found = policy.rollback_alpha, []
+    cold, found = cells_of(table, None, steps), []
+    thresholds = {name: -math.log(alpha) for name, alpha in budget.split(policy).items()}
     if policy.errors is not None:
-        errors, guarded = policy.errors, policy.errors.slo is not None
-        warm = table.warm(born, errors.warm_up).merged(steps)
-
-        def failed(pod: str) -> float:
-            return metrics.errors_rollback(warm.without(pod), errors, steps)
-
-        found.append(
-            _Metric(
-                "errors",
-                metrics.errors_rollback(warm, errors, steps),
-                -math.log(alpha * (0.25 if guarded else 0.5)),
-                metrics.errors_promotion(warm, errors, step_row),
-                failed,
-                warm,
-            )
-        )
-        if errors.slo is not None:
-            found.append(_Metric("slo", metrics.slo(warm, errors.slo), -math.log(alpha * 0.25), None, None, warm))
-        gross = metrics.gross_errors(cold, alone)
-        found.append(_Metric("gross-errors", gross, -math.log(alpha * 0.05), None, None, cold))
+        found += _error_metrics(table, policy.errors, born, steps, thresholds)
+        found.append(_Metric("gross-errors", gross_errors(cold, alone), thresholds["gross-errors"], errors_of(cold)))
     if policy.latency is not None:
-        latency, bounds = policy.latency, policy.bounds_ms
-        awake = table.warm(born, latency.warm_up).merged(steps)
-
-        def slow(pod: str) -> float:
-            return metrics.latency_rollback(awake.without(pod), bounds, latency, steps)
-
-        found.append(
-            _Metric(
-                "latency",
-                metrics.latency_rollback(awake, bounds, latency, steps),
-                -math.log(alpha * 0.4),
-                metrics.latency_promotion(awake, bounds, latency, step_row),
-                slow,
-                awake,
-            )
-        )
-        gross = metrics.gross_latency(cold, bounds)
-        found.append(_Metric("gross-latency", gross, -math.log(alpha * 0.05), None, None, cold))
+        found.append(_latency_metric(table, policy, born, steps, thresholds["latency"]))
+        gross = gross_latency(cold, policy.bounds_ms)
+        found.append(_Metric("gross-latency", gross, thresholds["gross-latency"], latency_of(cold, policy.bounds_ms)))
     return found
 
 
-def _shown(metric: _Metric, policy: Policy, steps: Sequence[float]) -> Evidence:
+def _error_metrics(
+    table: Table,
+    policy: ErrorPolicy,
+    born: Mapping[str, float],
+    steps: Sequence[float],
+    thresholds: Mapping[str, float],
+) -> list[_Metric]:
+    keep = table.warm(born, policy.warm_up)
+    warm = errors_of(cells_of(table, keep, steps))
+
+    def without(pod: str) -> float:
+        return errors_of(cells_of(table, keep & _others(table, pod), steps)).rollback(policy)
+
+    step_row = int(np.searchsorted(table.start, steps[-1])) if steps else 0
+    promotion = Promotion(*warm.promotion(policy, step_row))
+    found = [_Metric("errors", warm.rollback(policy), thresholds["errors"], warm, promotion, without)]
+    if policy.slo is not None:
+        found.append(_Metric("slo", warm.simple(0.0, policy.slo), thresholds["slo"], warm))
+    return found
+
+
+def _latency_metric(
+    table: Table, policy: Policy, born: Mapping[str, float], steps: Sequence[float], threshold: float
+) -> _Metric:
+    assert policy.latency is not None  # noqa: S101 - the caller's own condition
+    part, bounds = policy.latency, policy.bounds_ms
+    keep = table.warm(born, part.warm_up)
+    warm = latency_of(cells_of(table, keep, steps), bounds)
+
+    def without(pod: str) -> float:
+        return latency_of(cells_of(table, keep & _others(table, pod), steps), bounds).rollback(part.noise_ratio)
+
+    step_row = int(np.searchsorted(table.start, steps[-1])) if steps else 0
+    rows = [restart.row for restart in warm.cells.begun]
+    promotion = Promotion(*warm.promotion(part.ratio, rows.index(step_row) if step_row in rows else 0))
+    return _Metric("latency", warm.rollback(part.noise_ratio), threshold, warm, promotion, without)
+
+
+def _others(table: Table, pod: str) -> NDArray[np.bool_]:
+    """All columns but one canary pod's."""
+    return np.array([not (c and name == pod) for c, name in zip(table.canary, table.pods, strict=True)])[None, :]
+
+
+def _cuts(table: Table, policy: Policy, born: Mapping[str, float], steps: Sequence[float]) -> list[float]:
+    """Where cells may not be merged: the share of traffic changes, or a canary pod gets warm."""
+    ages = [part.warm_up for part in (policy.errors, policy.latency) if part is not None]
+    pods = {pod for pod, canary in zip(table.pods, table.canary, strict=True) if canary and pod in born}
+    return [*steps, *{born[pod] + age for pod in pods for age in ages}]
+
+
+def _shown(metric: _Metric, policy: Policy) -> Evidence:
     return evidence.describe(
         metric.name,
-        metric.table,
+        metric.counts,
         policy,
-        steps=steps,
         rollback=(metric.rollback, metric.threshold),
         promotion=metric.promotion.release if metric.promotion is not None else 0.0,
     )
@@ -205,9 +246,9 @@ def _carrier(metric: _Metric) -> str | None:
     """The canary pod without which hardly any evidence is left; None for none."""
     if metric.without is None:
         return None
-    table = metric.table
-    attempts = table.attempts.sum(axis=0)
-    pods = [pod for pod, c, n in zip(table.pods, table.canary, attempts, strict=True) if c and pod and n > 0]
+    table = metric.cells.table
+    attempts = metric.cells.attempts.sum(axis=0)
+    pods = sorted({pod for pod, c, n in zip(table.pods, table.canary, attempts, strict=True) if c and pod and n > 0})
     if len(pods) < 2:  # noqa: PLR2004 - the only pod is the canary
         return None
     left = {pod: metric.without(pod) for pod in pods}
@@ -243,7 +284,7 @@ def _forward(
 
 
 def _need(
-    judged: Sequence[tuple[_Metric, metrics.Promotion]],
+    judged: Sequence[tuple[_Metric, Promotion]],
     look: _Look,
 ) -> Need | None:
     goal = -math.log(look.policy.promotion_alpha)
@@ -254,8 +295,9 @@ def _need(
             continue
         if wealth.step < -_STEP_LEANS:  # it goes the wrong way: more of the same never gets there
             return None
-        cold = metric.table if metric.table.attempts[:, metric.table.canary].sum() > 0 else look.table
-        gain = estimate(metric.name, cold, look.policy)
+        gain = estimate(
+            metric.name, metric.cells if metric.cells.arms[0] > 0 else cells_of(look.table, None, ()), look.policy
+        )
         if gain is None:
             return None
         attempts = max(attempts, short / gain)
@@ -273,7 +315,7 @@ def _warming(metric: _Metric, look: _Look) -> float:
 
 
 def _in_time(attempts: float, wait: float, table: Table) -> Need:
-    recent = table.since(float(table.end[-1]) - 2 * _ALONE_SECONDS)
+    recent = table.rows(table.start >= float(table.end[-1]) - 2 * _ALONE_SECONDS)
     span = float(recent.end[-1] - recent.start[0]) if recent.start.size else 0.0
     rate = float(recent.attempts[:, recent.canary].sum()) / span if span > 0 else 0.0
     whole = math.ceil(min(attempts, 1e15))

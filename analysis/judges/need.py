@@ -2,56 +2,79 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.judges.metrics import latency_tests
-from analysis.judges.series import Series, errors_series
+from analysis.judges.cells import Cells, Restart
+from analysis.judges.errors import errors_of
+from analysis.judges.latency import latency_of
 from analysis.stats.bets import GRID
-from analysis.stats.counting import Array, log_evalues
 
 if TYPE_CHECKING:
-    from analysis.judges.table import Table
     from analysis.model.policy import Policy
+    from analysis.stats.counting import Array
 
 __all__ = ["estimate"]
 
+_ROUNDING = 1e-12
 
-def estimate(metric: str, table: Table, policy: Policy) -> float | None:
+
+def estimate(metric: str, cells: Cells, policy: Policy) -> float | None:
     """Log wealth that one more canary attempt adds on average, at the present shares of traffic.
 
     Args:
         metric: ``errors`` or ``latency``.
-        table: What was measured so far.
+        cells: What was measured so far.
         policy: Margins.
 
     Returns:
         The gain with the best bet; None where it is not positive or nothing is known.
     """
-    if metric == "errors" and policy.errors is not None:
-        return _gain(errors_series(table, policy.errors.ratio), policy.errors.absolute)
-    if metric == "latency" and policy.latency is not None and table.latency[:, ~table.canary].sum() > 0:
-        *needed, _ = latency_tests(table, policy.bounds_ms, policy.latency.ratio)
-        gains = [_gain(series, 0.0) for series in needed]
-        return None if None in gains else min(gain for gain in gains if gain is not None)
-    return None
-
-
-def _gain(series: Series, absolute: float) -> float | None:
-    canary_n, baseline_n = float(series.canary_n.sum()), float(series.baseline_n.sum())
+    canary_n, baseline_n = cells.arms
     if canary_n <= 0 or baseline_n <= 0:
         return None
-    pooled: Array = (series.baseline.sum(axis=0) + series.canary.sum(axis=0)) / (canary_n + baseline_n)
-    one, others = np.ones(1), np.array([baseline_n / canary_n])
-    cell = log_evalues(
-        pooled[None, :],
-        pooled[None, :] * others[0],
-        one,
-        others,
-        series.tilts(GRID[GRID < 0]),
-        ratio=series.ratio,
-        absolute=absolute,
+    own = _equal(cells, canary_n, baseline_n)
+    if metric == "errors" and policy.errors is not None:
+        phi = errors_of(cells).dispersion
+        wealth = errors_of(own).wealth(policy.errors.ratio, policy.errors.absolute).sum(axis=0) / phi
+        gains = [wealth]
+    elif metric == "latency" and policy.latency is not None:
+        found = latency_of(own, policy.bounds_ms)
+        if not found.routes:
+            return None
+        gains = [like[0] for like in found.likelihoods(policy.latency.ratio, (-1, 0, 1))]
+    else:
+        return None
+    best = min(_best(gain) for gain in gains) / canary_n
+    return best if best > _ROUNDING else None
+
+
+def _equal(cells: Cells, canary_n: float, baseline_n: float) -> Cells:
+    """All that was measured as one cell in which both arms have the pooled rates, route by route."""
+    table = cells.table
+    share = canary_n / (canary_n + baseline_n)
+    errors = (table.errors * cells.keep).sum(axis=0)
+    latency = (table.latency * cells.keep[:, :, None]).sum(axis=0)
+    attempts = cells.attempts.sum(axis=0)
+    parts: list[tuple[Array, Array, Array]] = []
+    for columns in cells.routes:
+        sums = (attempts[columns].sum(), errors[columns].sum(), latency[columns].sum(axis=0))
+        parts += [tuple(np.asarray(total * part) for total in sums) for part in (share, 1.0 - share)]  # type: ignore[misc]
+    one = replace(
+        table,
+        start=table.start[-1:],
+        end=table.end[-1:],
+        pods=("canary", "baseline") * len(cells.routes),
+        canary=np.array([True, False] * len(cells.routes)),
+        attempts=np.array([[part[0] for part in parts]]),
+        errors=np.array([[part[1] for part in parts]]),
+        latency=np.array([[part[2] for part in parts]]),
+        routes=tuple(str(number // 2) for number in range(len(parts))),
     )
-    best = float(cell.max()) / series.dispersion
-    return best if best > 1e-12 else None  # noqa: PLR2004 - nothing but rounding
+    return Cells(one, np.ones_like(one.attempts), one.attempts, one.canary, one.by_route(), (Restart(0, 1.0),))
+
+
+def _best(wealth: Array) -> float:
+    return float(wealth[GRID < 0].max())

@@ -17,25 +17,28 @@ if TYPE_CHECKING:
 
     from analysis.stats.counting import Array
 
-__all__ = ["Table", "tabulate"]
+__all__ = ["GRIDS", "Table", "tabulate"]
 
-_GRIDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
-_MOST_CELLS: Final = 240
+GRIDS: Final = (1.0, 5.0, 10.0, 30.0, 60.0)
+"""Lengths of cells in seconds; each divides the next, so that merging twice is merging once."""
+_MOST_CELLS: Final = 120
 _ENOUGH_BASELINE: Final = 20.0
+_MOST_ROUTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Counts by window and pod.
+    """Counts by window and pod. A pod that serves several routes has a column for each.
 
     Attributes:
         start: Start of each window, Unix seconds, ascending.
         end: End of each window.
-        pods: Pod names; empty for an arm's requests that reached no pod.
+        pods: Pod name of each column; empty for an arm's requests that reached no pod.
         canary: Which columns are the canary's.
-        attempts: Attempts, windows × pods.
+        attempts: Attempts, windows × columns.
         errors: Of those, the failed ones.
-        latency: Attempts by bucket, windows × pods × buckets.
+        latency: Attempts by bucket, windows × columns × buckets.
+        routes: Route of each column; none means that there is only one.
     """
 
     start: Array
@@ -45,28 +48,14 @@ class Table:
     attempts: Array
     errors: Array
     latency: Array
+    routes: tuple[str, ...] = ()
 
-    def masked(self, keep: NDArray[np.bool_]) -> Table:
-        """The table with the counts outside ``keep`` (broadcast to windows × pods) set to 0."""
-        mask = np.broadcast_to(keep, self.attempts.shape)
-        return replace(
-            self, attempts=self.attempts * mask, errors=self.errors * mask, latency=self.latency * mask[:, :, None]
-        )
-
-    def warm(self, pods_started: Mapping[str, float], warm_up: float) -> Table:
-        """Only what pods did after their warm-up; pods of unknown age count as warm."""
+    def warm(self, pods_started: Mapping[str, float], warm_up: float) -> NDArray[np.bool_]:
+        """Which cells (windows × columns) lie after their pod's warm-up; pods of unknown age count as warm."""
         born = np.array([pods_started.get(pod, -math.inf) for pod in self.pods], dtype=np.float64)
-        return self.masked(self.start[:, None] >= born[None, :] + warm_up)
+        return np.asarray(self.start[:, None] >= born[None, :] + warm_up)
 
-    def without(self, pod: str) -> Table:
-        """The table without one canary pod."""
-        return self.masked(np.array([not (c and name == pod) for c, name in zip(self.canary, self.pods, strict=True)]))
-
-    def since(self, time: float) -> Table:
-        """Only the windows that start at ``time`` or later."""
-        return self.rows(self.start >= time)
-
-    def rows(self, rows: NDArray[np.bool_]) -> Table:
+    def rows(self, rows: NDArray[np.bool_] | slice) -> Table:
         """Only these windows."""
         return replace(
             self,
@@ -77,19 +66,32 @@ class Table:
             latency=self.latency[rows],
         )
 
-    def merged(self, step_starts: Sequence[float], seconds: float | None = None) -> Table:
-        """The table on a coarser grid whose cells never span two steps (the share of traffic changes there).
+    def by_route(self) -> list[NDArray[np.intp]]:
+        """Columns of each route, the busiest routes first; beyond a bounded number of routes the rest are one."""
+        if len(set(self.routes)) <= 1:
+            return [np.arange(len(self.pods))]
+        totals: dict[str, float] = {}
+        for route, count in zip(self.routes, self.attempts.sum(axis=0), strict=True):
+            totals[route] = totals.get(route, 0.0) + float(count)
+        ranked = sorted(totals, key=lambda route: (-totals[route], route))
+        own = {route: min(number, _MOST_ROUTES - 1) for number, route in enumerate(ranked)}
+        group = np.array([own[route] for route in self.routes])
+        return [np.flatnonzero(group == number) for number in range(min(len(ranked), _MOST_ROUTES))]
+
+    def merged(self, cuts: Sequence[float], seconds: float | None = None) -> Table:
+        """The table on a coarser grid whose cells never span a cut (the share of traffic changes there, pods get warm).
 
         Args:
-            step_starts: When steps began.
+            cuts: Times that no cell may span, Unix seconds.
             seconds: Length of a cell, ``math.inf`` for one cell a step; by default as short as keeps their number small.
         """
         if not self.start.size:
             return self
-        seconds = seconds or self._grid()
-        step = np.searchsorted(np.sort(np.asarray(step_starts, dtype=np.float64)), self.start, side="right")
-        cell = np.floor(self.start / seconds)
-        first = np.concatenate([[True], (np.diff(cell) != 0) | (np.diff(step) != 0)])
+        part = np.searchsorted(np.sort(np.asarray(cuts, dtype=np.float64)), self.start, side="right")
+        cell = np.floor(self.start / (seconds or self._grid()))
+        first = np.concatenate([[True], (np.diff(cell) != 0) | (np.diff(part) != 0)])
+        if first.all():
+            return self
         rows = np.flatnonzero(first)
         last = np.concatenate([rows[1:] - 1, [self.start.size - 1]])
         return replace(
@@ -105,10 +107,10 @@ class Table:
         """Cells of a second while there are few; longer ones for long releases and where the baseline is sparse."""
         span = max(float(self.end[-1] - self.start[0]), 1e-9)
         rate = float(self.attempts[:, ~self.canary].sum()) / span
-        for seconds in _GRIDS:
+        for seconds in GRIDS:
             if span <= seconds * _MOST_CELLS and rate * seconds >= _ENOUGH_BASELINE:
                 return seconds
-        return _GRIDS[-1]
+        return GRIDS[-1]
 
 
 def tabulate(windows: Sequence[Window], buckets: int) -> Table:
@@ -122,7 +124,7 @@ def tabulate(windows: Sequence[Window], buckets: int) -> Table:
         ValueError: A pod's latency counts have another number of buckets than the policy's bounds make.
     """
     windows = sorted(windows, key=lambda window: window.start)
-    columns: dict[tuple[Arm, str], int] = {}
+    columns: dict[tuple[Arm, str, str], int] = {}
     rows: list[int] = []
     cols: list[int] = []
     counts: list[tuple[int, int]] = []
@@ -139,14 +141,14 @@ def tabulate(windows: Sequence[Window], buckets: int) -> Table:
                 places.append(len(rows))
                 histograms.append(pod.latency)
             rows.append(index)
-            cols.append(columns.setdefault((pod.arm, pod.pod), len(columns)))
+            cols.append(columns.setdefault((pod.arm, pod.pod, pod.route), len(columns)))
             counts.append((pod.attempts, pod.errors))
     return _fill(windows, columns, (rows, cols, counts), (places, histograms), buckets)
 
 
 def _fill(
     windows: Sequence[Window],
-    columns: Mapping[tuple[Arm, str], int],
+    columns: Mapping[tuple[Arm, str, str], int],
     cells: tuple[list[int], list[int], list[tuple[int, int]]],
     latency: tuple[list[int], list[tuple[int, ...]]],
     buckets: int,
@@ -163,9 +165,10 @@ def _fill(
     return Table(
         start=np.array([window.start for window in windows], dtype=np.float64),
         end=np.array([window.end for window in windows], dtype=np.float64),
-        pods=tuple(pod for _, pod in columns),
-        canary=np.array([arm is Arm.CANARY for arm, _ in columns], dtype=np.bool_),
+        pods=tuple(pod for _, pod, _ in columns),
+        canary=np.array([arm is Arm.CANARY for arm, _, _ in columns], dtype=np.bool_),
         attempts=totals[:, :, 0],
         errors=np.minimum(totals[:, :, 1], totals[:, :, 0]),
         latency=histograms,
+        routes=tuple(route for _, _, route in columns),
     )

@@ -25,7 +25,7 @@ class ErrorPolicy:
     absolute: float = 0.0025
     warm_up: float = 10.0
     slo: float | None = None
-    noise_ratio: float = 1.05
+    noise_ratio: float = 1.0
     noise_absolute: float = 0.00005
 
 

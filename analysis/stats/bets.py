@@ -10,13 +10,15 @@ from scipy import special
 if TYPE_CHECKING:
     from analysis.stats.counting import Array
 
-__all__ = ["GRID", "LOG_STAKES_BETTER", "LOG_STAKES_WORSE", "log_random_effects", "t_quantile"]
+__all__ = ["GRID", "LOG_STAKES_BETTER", "LOG_STAKES_SLOWER", "LOG_STAKES_WORSE", "log_random_effects", "t_quantile"]
 
 _SMALLEST: Final = 0.02
 _LARGEST: Final = 8.0
 _STEPS: Final = 25
-_SAME: Final = 1e-9
-_WORTH_A_BET: Final = 0.15
+_FINEST: Final = 0.01
+_WORTH_A_BET: Final = (0.25, 4.0)
+_WORTH_A_PROMOTION: Final = (0.15, 8.0)
+_WORTH_A_TILT: Final = (0.25, 8.0)
 
 
 def _grid() -> Array:
@@ -27,40 +29,43 @@ def _grid() -> Array:
 GRID: Final[Array] = _grid()
 """Log ratios of rates, canary to baseline, symmetric around 0 and evenly spaced in log."""
 
+_EDGES: Final[Array] = np.concatenate([[GRID[0]], (GRID[1:] + GRID[:-1]) / 2, [GRID[-1]]])
+_LOG_WIDTHS: Final[Array] = np.log(np.diff(_EDGES))
 
-def _log_stakes(*, worse: bool) -> Array:
-    side = GRID > 0 if worse else GRID < 0
-    chosen = side & (np.abs(GRID) >= _WORTH_A_BET)
+
+def _log_stakes(sign: float, sizes: tuple[float, float]) -> Array:
+    chosen = (sign * GRID >= sizes[0]) & (sign * GRID <= sizes[1])
     return np.where(chosen, -np.log(chosen.sum()), -np.inf)
 
 
-LOG_STAKES_WORSE: Final[Array] = _log_stakes(worse=True)
+LOG_STAKES_WORSE: Final[Array] = _log_stakes(1.0, _WORTH_A_BET)
 """Log stakes on "the canary is worse", log-uniform in the log ratio (Robbins 1970: mixtures over the alternative)."""
 
-LOG_STAKES_BETTER: Final[Array] = _log_stakes(worse=False)
+LOG_STAKES_SLOWER: Final[Array] = _log_stakes(1.0, _WORTH_A_TILT)
+"""Log stakes on tilts of a Wilcoxon score, which lies within ±1/2: larger ones than for log ratios."""
+
+LOG_STAKES_BETTER: Final[Array] = _log_stakes(-1.0, _WORTH_A_PROMOTION)
 """Log stakes on "the canary is better than the margin", for promotion."""
 
 
-def log_random_effects(scale: float, dof: float) -> Array:
+def log_random_effects(scale: Array, dof: Array) -> Array:
     """Log weights on the grid of a t-distributed log ratio: the null in which pods differ.
 
     Dividing the bets' mean likelihood by the mean likelihood under these weights gives an e-value for "the log ratio is a
     draw from them" (a Bayes factor between two proper mixtures is a martingale under the second).
 
     Args:
-        scale: Standard deviation of the log ratio from pods alone, τ; 0 gives all the weight to no difference.
-        dof: How well the scale is known; heavy tails where it is hardly known.
+        scale: Standard deviation of the log ratio from pods alone, τ, of any shape; 0 gives (nearly) all the weight to
+            no difference.
+        dof: How well the scale is known, of the same shape; heavy tails where it is hardly known.
 
     Returns:
-        Log weights that sum to 1.
+        Log weights that sum to 1, shape of ``scale`` × grid.
     """
-    if scale <= _SAME:
-        return np.where(GRID == 0.0, 0.0, -np.inf)
-    edges = np.concatenate([[-np.inf], (GRID[1:] + GRID[:-1]) / 2, [np.inf]])
-    weights = np.diff(special.stdtr(dof, edges / scale))
-    with np.errstate(divide="ignore"):
-        # Far tails may vanish by cancellation; symmetry gives them back.
-        return np.asarray(np.log(np.maximum(weights, weights[::-1])))
+    wide = np.maximum(np.asarray(scale, dtype=np.float64), _FINEST)[..., None]
+    free = np.asarray(dof, dtype=np.float64)[..., None]
+    density = _LOG_WIDTHS - (free + 1.0) / 2.0 * np.log1p((GRID / wide) ** 2 / free)
+    return np.asarray(density - np.log(np.exp(density).sum(axis=-1, keepdims=True)))
 
 
 def t_quantile(share: float, dof: float) -> float:

@@ -72,18 +72,18 @@ def log_evalues(
     return result
 
 
-def log_mean(log_values: Array, log_weights: Array) -> float:
-    """Log of a weighted mean of exponentials, without overflow.
+def log_mean(log_values: Array, log_weights: Array) -> Array:
+    """Log of a weighted mean of exponentials over the last axis, without overflow.
 
     Args:
         log_values: Logs of what is averaged.
         log_weights: Logs of the weights; -inf for none.
 
     Returns:
-        ``log Σ w e^v``; -inf when every weight is nought.
+        ``log Σ w e^v``; -inf where every weight is nought.
     """
     total = log_values + log_weights
-    top = float(np.max(total, initial=-np.inf))
-    if not np.isfinite(top):
-        return top
-    return top + float(np.log(np.exp(total - top).sum()))
+    top = total.max(axis=-1, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        return np.asarray(top[..., 0] + np.log(np.exp(total - top).sum(axis=-1)))

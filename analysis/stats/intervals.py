@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from analysis.stats.counting import Array, log_evalues, log_mean
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["difference_interval", "rejected_up_to"]
+    from numpy.typing import NDArray
 
-_HALVINGS: Final = 16
+__all__ = ["difference_interval", "interval_of", "rejected_up_to"]
 
 
 def difference_interval(
@@ -43,31 +43,46 @@ def difference_interval(
     tilts = GRID[None, :]
     free = log_evalues(canary[:, None], baseline[:, None], canary_n, baseline_n, tilts).sum(axis=0) / dispersion
     priced = log_evalues(canary[:, None], baseline[:, None], canary_n, baseline_n, tilts, absolute=1.0).sum(axis=0)
-    price = free - priced / dispersion
+    return interval_of(free, free - priced / dispersion, alpha=alpha)
+
+
+def interval_of(free: Array, price: Array, *, alpha: float = 0.01) -> tuple[float, float]:
+    """As ``difference_interval``, from sums over the strata.
+
+    Args:
+        free: Log wealth of each bet of the grid without an absolute margin.
+        price: What an absolute margin of 1 takes from each.
+        alpha: Probability that the interval ever misses the true difference.
+    """
     goal = float(np.log(2.0 / alpha))
 
-    def worse(margin: float) -> bool:
-        return log_mean(free - price * margin, LOG_STAKES_WORSE) >= goal
+    def worse(margin: Array) -> NDArray[np.bool_]:
+        return np.asarray(log_mean(free - price * margin[:, None], LOG_STAKES_WORSE) >= goal)
 
-    def better(margin: float) -> bool:
-        return log_mean(free + price * margin, LOG_STAKES_BETTER) >= goal
+    def better(margin: Array) -> NDArray[np.bool_]:
+        return np.asarray(log_mean(free + price * margin[:, None], LOG_STAKES_BETTER) >= goal)
 
     return rejected_up_to(worse, -1.0, 1.0), -rejected_up_to(better, -1.0, 1.0)
 
 
-def rejected_up_to(rejected: Callable[[float], bool], low: float, high: float) -> float:
-    """The largest margin between ``low`` and ``high`` that is refuted, by halving; ``low`` when none is.
+def rejected_up_to(
+    rejected: Callable[[Array], NDArray[np.bool_]], low: float, high: float, *, rounds: int = 4, points: int = 16
+) -> float:
+    """The largest margin between ``low`` and ``high`` that is refuted, by narrowing; ``low`` when none is.
 
     Args:
-        rejected: Whether a margin is refuted; true below some point and false above it.
+        rejected: Which of some ascending margins are refuted; true below some point and false above it.
         low: Smallest margin.
         high: Largest margin.
+        rounds: How often the span is narrowed.
+        points: By which factor each time.
     """
-    if rejected(high):
-        return high
-    if not rejected(low):
-        return low
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rejected(middle) else (low, middle)
+    for _ in range(rounds):
+        margins = np.linspace(low, high, points + 1)
+        last = int(rejected(margins).sum()) - 1
+        if last < 0:
+            return low
+        if last == points:
+            return high
+        low, high = float(margins[last]), float(margins[last + 1])
     return low

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 if TYPE_CHECKING:
     from analysis.stats.counting import Array
 
@@ -18,45 +20,54 @@ class Spread:
     """Variance between pods.
 
     Attributes:
-        variance: Of the log rate (or score tilt) between pods.
+        variance: Of the log rate (or score tilt) between pods; one value, or one for each horizon.
         dof: Degrees of freedom behind it, the prior's included.
     """
 
-    variance: float
-    dof: float
+    variance: Array
+    dof: Array
+
+    @classmethod
+    def of(cls, variance: float, dof: float) -> Spread:
+        """A spread of one value."""
+        return cls(np.asarray(variance, dtype=np.float64), np.asarray(dof, dtype=np.float64))
 
 
-def effective_number(attempts: Array) -> float:
-    """Number of equally loaded pods that would average as well: ``(Σn)² / Σn²``; 0 without attempts."""
-    square = float((attempts * attempts).sum())
-    return float(attempts.sum()) ** 2 / square if square > 0 else 0.0
+def effective_number(attempts: Array) -> Array:
+    """Number of equally loaded pods that would average as well: ``(Σn)² / Σn²`` over the last axis; 0 without attempts."""
+    square = (attempts * attempts).sum(axis=-1)
+    total = attempts.sum(axis=-1)
+    return np.asarray(np.divide(total * total, square, out=np.zeros_like(square), where=square > 0))
 
 
-def between_pods(sums: Array, attempts: Array, *, unit: float, dispersion: float, prior: Spread) -> Spread:
+def between_pods(sums: Array, attempts: Array, *, unit: Array, dispersion: float, prior: Spread) -> Spread:
     """Variance between pods by the method of moments, shrunk to a prior by what the counts can tell.
 
     Args:
-        sums: Bad requests (or sums of scores around their mean) of each pod.
-        attempts: Attempts of each pod.
+        sums: Bad requests (or sums of scores) of each pod beyond what the version's own rate makes, … × pods; a common
+            offset in the rate does not matter.
+        attempts: Attempts of each pod, … × pods.
         unit: Variance of one attempt's contribution without pod effects: the bad share, or the scores' variance.
         dispersion: Factor by which counts vary more than independent ones.
         prior: What pods usually differ by.
 
     Returns:
-        The shrunk variance; the prior when the pods or the counts are too few to tell.
+        The shrunk variance; the prior where the pods or the counts are too few to tell.
 
     Source: DerSimonian and Laird 1986 (moments), with a scaled-inverse-chi-square prior's weights.
     """
-    used = attempts > 0
-    sums, attempts = sums[used], attempts[used]
-    groups, total = attempts.size, float(attempts.sum())
-    if groups < 2 or unit < _NO_UNIT:  # noqa: PLR2004 - one pod shows no difference
-        return prior
-    mean = float(sums.sum()) / total
-    heterogeneity = float(((sums - attempts * mean) ** 2 / (attempts * unit)).sum())
-    information = unit * (total - float((attempts * attempts).sum()) / total)
-    moment = max(0.0, (heterogeneity - dispersion * (groups - 1)) / information)
-    signal = information / (groups - 1) * max(prior.variance, moment)
-    weight = (signal / (dispersion + signal)) ** 2 * (groups - 1)
+    unit = np.asarray(unit, dtype=np.float64)
+    groups = (attempts > 0).sum(axis=-1)
+    total = attempts.sum(axis=-1)
+    known = (groups > 1) & (unit > _NO_UNIT)
+    whole = np.where(total > 0, total, 1.0)
+    mean = sums.sum(axis=-1) / whole
+    scale = np.where(attempts > 0, attempts, 1.0) * np.where(known, unit, 1.0)[..., None]
+    heterogeneity = ((sums - attempts * mean[..., None]) ** 2 / scale).sum(axis=-1)
+    information = np.where(known, unit * (total - (attempts * attempts).sum(axis=-1) / whole), 1.0)
+    freedom = np.maximum(groups - 1, 1)
+    moment = np.maximum(0.0, (heterogeneity - dispersion * freedom) / information)
+    signal = information / freedom * np.maximum(prior.variance, moment)
+    weight = np.where(known, (signal / (dispersion + signal)) ** 2 * freedom, 0.0)
     dof = prior.dof + weight
     return Spread((prior.dof * prior.variance + weight * moment) / dof, dof)

@@ -48,7 +48,7 @@ def test_bounds_are_ordered_and_within_the_possible(n_c, n_b, part_c, part_b):
         assert -1 <= found[0] <= found[1] <= 1
 
 
-def test_halving_finds_the_edge_and_its_extremes():
+def test_narrowing_finds_the_edge_and_its_extremes():
     assert rejected_up_to(lambda x: x < 0.3, 0, 1) == pytest.approx(0.3, abs=1e-3)
-    assert rejected_up_to(lambda _: False, 0, 1) == 0
-    assert rejected_up_to(lambda _: True, 0, 1) == 1
+    assert rejected_up_to(lambda x: x < -1, 0, 1) == 0
+    assert rejected_up_to(lambda x: x < 2, 0, 1) == 1

@@ -1,0 +1,149 @@
+"""What one metric's tests see of a table: the cells after warm-up, by route, and where its tests start afresh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from analysis.stats.pods import Spread, between_pods, effective_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from analysis.judges.table import Table
+    from analysis.stats.counting import Array
+
+__all__ = ["Cells", "Restart", "cells_of"]
+
+_FROM_THE_START: Final = 0.8
+_AT_STEPS: Final = 0.1
+_ON_THE_GRID: Final = 0.1
+_GRID_SECONDS: Final = 120.0
+_MOST_ON_THE_GRID: Final = 6
+_TINY: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """A test that starts afresh.
+
+    Attributes:
+        row: The first cell that it sees.
+        stake: Its share of the stake.
+    """
+
+    row: int
+    stake: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Attempts that count for one metric.
+
+    Attributes:
+        table: The whole table; its columns are pods (times routes).
+        keep: Which of its cells count (1) or not (0), windows × columns.
+        attempts: The attempts that count, windows × columns.
+        canary: Which columns are the canary's.
+        routes: Columns of each route.
+        names: Distinct pod names of the baseline and of the canary, each with its columns' place in ``owner``.
+        begun: The restarts that have begun, in order of their rows; the first one sees everything.
+    """
+
+    table: Table
+    keep: Array
+    attempts: Array
+    canary: NDArray[np.bool_]
+    routes: list[NDArray[np.intp]]
+    begun: tuple[Restart, ...]
+
+    @property
+    def arms(self) -> tuple[float, float]:
+        """Attempts of canary and baseline."""
+        totals = self.attempts.sum(axis=0)
+        return float(totals[self.canary].sum()), float(totals[~self.canary].sum())
+
+    def since(self, values: Array) -> Array:
+        """Sums over the cells from each restart on, restarts × (the other axes)."""
+        rows = [restart.row for restart in self.begun]
+        parts = np.add.reduceat(values, rows, axis=0)
+        return np.asarray(np.cumsum(parts[::-1], axis=0)[::-1])
+
+    def by_pod(self, values: Array, *, canary: bool) -> Array:
+        """Sums of an arm's columns by pod over the last axis; requests that reached no pod are left out."""
+        columns = [
+            i for i, (name, c) in enumerate(zip(self.table.pods, self.canary, strict=True)) if name and c == canary
+        ]
+        if len(self.routes) == 1:
+            return np.asarray(values[..., columns])
+        names = sorted({self.table.pods[i] for i in columns})
+        owner = np.zeros((len(columns), len(names)))
+        for row, i in enumerate(columns):
+            owner[row, names.index(self.table.pods[i])] = 1.0
+        return np.asarray(values[..., columns] @ owner)
+
+    def spread(self, sums: Array, weights: Array, *, unit: Array | float, dispersion: float, prior: Spread) -> Spread:
+        """Variance of the arms' log ratio that comes from pods alone, for each restart's horizon.
+
+        Args:
+            sums: What each column has beyond its route's rate, restarts × columns.
+            weights: Attempts (or expected counts) of each column, restarts × columns.
+            unit: Variance of one attempt's contribution, one or one for each restart.
+            dispersion: φ.
+            prior: What pods usually differ by.
+        """
+        found = between_pods(
+            self.by_pod(sums, canary=False),
+            self.by_pod(weights, canary=False),
+            unit=np.broadcast_to(np.asarray(unit, dtype=np.float64), sums.shape[:1]),
+            dispersion=dispersion,
+            prior=prior,
+        )
+        attempts = self.since(self.attempts)
+        pods = np.maximum(effective_number(self.by_pod(attempts, canary=True)), 1.0)
+        others = np.maximum(effective_number(self.by_pod(attempts, canary=False)), 1.0)
+        return Spread(found.variance * (1.0 / pods + 1.0 / others), found.dof)
+
+    def baseline_pods(self) -> int:
+        """Number of baseline pods with attempts."""
+        return int((self.by_pod(self.attempts.sum(axis=0), canary=False) > _TINY).sum())
+
+
+def cells_of(table: Table, keep: NDArray[np.bool_] | None, steps: Sequence[float]) -> Cells:
+    """Return the cells of one metric.
+
+    Args:
+        table: The table of this look.
+        keep: Which cells count; all by default.
+        steps: When steps began.
+    """
+    mask = np.ones_like(table.attempts) if keep is None else keep.astype(np.float64)
+    attempts = table.attempts if keep is None else table.attempts * mask
+    begun = _restarts(table.start, attempts[:, table.canary].sum(axis=1), steps)
+    return Cells(table, mask, attempts, table.canary, table.by_route(), begun)
+
+
+def _restarts(starts: Array, canary_n: Array, steps: Sequence[float]) -> tuple[Restart, ...]:
+    """The restarts that have begun: at the canary's first request, at each later step, and every two minutes.
+
+    Stakes of later ones fall as ``1 / i (i + 1)``, so that they sum to at most 1 however long a release takes. Old ones on
+    the grid give up their stake when newer ones come: that can only lower the wealth.
+    """
+    begun = np.flatnonzero(canary_n > 0)
+    found = [Restart(0, _FROM_THE_START)]
+    if not begun.size:
+        return tuple(found)
+    first = float(starts[begun[0]])
+    later = sorted(step for step in steps if first < step <= starts[-1])
+    grid = list(enumerate(np.arange(first + _GRID_SECONDS, float(starts[-1]) + 1e-9, _GRID_SECONDS), start=1))
+    timed = [(number, time, _AT_STEPS) for number, time in enumerate(later, start=1)]
+    timed += [(number, float(time), _ON_THE_GRID) for number, time in grid[-_MOST_ON_THE_GRID:]]
+    found += [Restart(int(np.searchsorted(starts, time)), share / (n * (n + 1))) for n, time, share in timed]
+    by_row: dict[int, float] = {}
+    for restart in found:
+        by_row[restart.row] = by_row.get(restart.row, 0.0) + restart.stake
+    return tuple(Restart(row, by_row[row]) for row in sorted(by_row) if row < starts.size)

@@ -1,0 +1,58 @@
+"""Guards against what nobody needs statistics for: no warm-up, wide margins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from analysis.judges.errors import BadCounts, errors_of
+from analysis.stats.bets import GRID, LOG_STAKES_WORSE
+from analysis.stats.counting import log_evalues, log_mean
+from analysis.stats.dispersion import dispersion
+from analysis.stats.histograms import quantile
+
+if TYPE_CHECKING:
+    from analysis.judges.cells import Cells
+
+__all__ = ["gross_errors", "gross_latency"]
+
+_RATIO: Final = 4.0
+_ERRORS: Final = 0.05
+_SLOW: Final = 0.5
+_FAR_BEYOND_MEDIAN: Final = 8.0
+
+
+def gross_errors(cells: Cells, alone: float | None) -> float:
+    """Log wealth against "4 × the baseline's errors and 5 points more".
+
+    Args:
+        cells: Attempts without warm-up.
+        alone: Since when there is no baseline; from then on its share of failures before takes its place.
+    """
+    failed = errors_of(cells)
+    wealth = failed.wealth(_RATIO, _ERRORS).sum(axis=0)
+    if alone is not None:
+        attempts = cells.arms[1]
+        before = failed.totals()[1] / attempts if attempts > 0 else 0.0
+        limit = min(_RATIO * before + _ERRORS, 1.0)
+        late = cells.table.start >= alone
+        canary = failed.bad[late][:, cells.canary].sum(axis=1)
+        canary_n = cells.attempts[late][:, cells.canary].sum(axis=1)
+        none = np.zeros_like(canary)
+        own = log_evalues(canary[:, None], none[:, None], canary_n, none, GRID[None, :], ratio=0.0, absolute=limit)
+        wealth = wealth + own.sum(axis=0) / failed.dispersion
+    return float(log_mean(wealth, LOG_STAKES_WORSE))
+
+
+def gross_latency(cells: Cells, bounds: tuple[float, ...]) -> float:
+    """Log wealth against "half of the attempts beyond a bound far out in the baseline's tail, and 4 × its own share"."""
+    counts = cells.table.latency[:, ~cells.canary].sum(axis=(0, 1))
+    median, tail = quantile(counts, bounds, 0.5), quantile(counts, bounds, 0.99)
+    if median is None or tail is None:
+        return 0.0
+    boundary = int(np.searchsorted(np.asarray(bounds), max(tail, median * _FAR_BEYOND_MEDIAN)))
+    if boundary >= len(bounds):
+        return 0.0
+    slow = cells.table.latency[:, :, boundary + 1 :].sum(axis=2)
+    return BadCounts(cells, slow, dispersion(slow, cells.attempts)).simple(_RATIO, _SLOW)

@@ -1,0 +1,40 @@
+"""How the probability of a false rollback is shared out among the tests of one release (a union bound)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from analysis.model.policy import Policy
+
+__all__ = ["split"]
+
+_ERRORS: Final = 0.5
+_LATENCY: Final = 0.4
+_GROSS: Final = 0.05
+_CUSTOM: Final = 0.2
+
+
+def split(policy: Policy, values: Sequence[str] = ()) -> dict[str, float]:
+    """Return each test's share of ``policy.rollback_alpha``, by the metric's name; they sum to at most that.
+
+    Args:
+        policy: What is judged.
+        values: Names of the value metrics that may roll back: together they get a fifth, in equal parts.
+    """
+    alpha = policy.rollback_alpha
+    custom = {name: alpha * _CUSTOM / len(values) for name in values}
+    rest = alpha * (1.0 - _CUSTOM if values else 1.0)
+    found: dict[str, float] = {}
+    if policy.errors is not None:
+        guarded = policy.errors.slo is not None
+        found["errors"] = rest * _ERRORS / (2.0 if guarded else 1.0)
+        if guarded:
+            found["slo"] = rest * _ERRORS / 2.0
+        found["gross-errors"] = rest * _GROSS
+    if policy.latency is not None:
+        found["latency"] = rest * _LATENCY
+        found["gross-latency"] = rest * _GROSS
+    return found | custom
