@@ -55,6 +55,8 @@ class _Generator(GenerateJsonSchema):
 
 
 def _wire_default(default: object, inner: Mapping[str, Any]) -> object:
+    while inner.get("type") == "function-after":  # a bound such as gt=0 around a type with a wire form of its own
+        inner = inner["schema"]
     serialization = inner.get("serialization") or {}
     if default is None:
         return None

@@ -25,6 +25,7 @@ class Inner(Resource):
 
     x: Annotated[int, Field(gt=0, lt=9)] = 3
     wait: Duration = 90.0
+    soon: Annotated[Duration, Field(gt=0)] = 10.0
 
 
 class Outer(Resource):
@@ -50,7 +51,7 @@ def properties():
 def test_references_are_inlined_and_what_stands_beside_them_wins(properties):
     assert properties["one"]["description"] == "Described here."
     assert properties["three"]["description"] == "What is `inside`."
-    assert set(properties["one"]["properties"]) == {"x", "wait"}
+    assert set(properties["one"]["properties"]) == {"x", "wait", "soon"}
 
 
 def test_the_default_of_an_object_is_what_differs_from_its_fields_defaults(properties):
@@ -63,6 +64,7 @@ def test_the_default_of_an_object_is_what_differs_from_its_fields_defaults(prope
 
 def test_a_duration_is_text_on_the_wire(properties):
     assert properties["one"]["properties"]["wait"]["default"] == "1m30s"
+    assert properties["one"]["properties"]["soon"]["default"] == "10s"
     assert properties["one"]["properties"]["wait"]["type"] == "string"
 
 
