@@ -10,14 +10,14 @@ Failures tell the caller what to do and are never parsed::
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from analysis.model.counts import Window
 
-__all__ = ["ConfigurationError", "Context", "CountSource", "SourceError", "UnavailableError", "ValueSource"]
+__all__ = ["ConfigurationError", "Context", "CountSource", "Jobs", "SourceError", "UnavailableError", "ValueSource"]
 
 
 class SourceError(Exception):
@@ -40,6 +40,25 @@ class ConfigurationError(SourceError):
     """It will not pass by itself; the message names the field and the fix."""
 
 
+class Jobs(Protocol):
+    """Kubernetes Jobs of the Rollout's namespace, for sources that run one."""
+
+    async def run(self, job: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Create a Job unless there is one of its name, wait until it has ended, and return it as it is then.
+
+        A Job has ended when its status has a condition Complete or Failed. Cancelled, it stops waiting and leaves the Job:
+        asked again with the same name, it waits on for the same one. Jobs that it creates are owned by the Rollout.
+
+        Args:
+            job: The Job (batch/v1), with ``metadata.name`` and without a namespace.
+
+        Raises:
+            ConfigurationError: The API server refuses it; the message says why.
+            UnavailableError: The API server could not be reached, or the Job was deleted before it ended.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """What a source may use besides its own settings.
@@ -48,11 +67,16 @@ class Context:
         namespace: Where the Rollout is.
         secret: Returns one key of a Secret of that namespace (name, key). Raises ConfigurationError when it is missing.
         clock: Unix seconds.
+        subject: Which metric of which release is measured (``payment/7d9c/smoke-test``); always the same for that one, and
+            another for every other. It names what a source makes.
+        jobs: Runs Jobs; None where there is no cluster.
     """
 
     namespace: str
     secret: Callable[[str, str], Awaitable[str]]
     clock: Callable[[], float]
+    subject: str = ""
+    jobs: Jobs | None = None
 
 
 class CountSource(Protocol):
@@ -78,6 +102,9 @@ class ValueSource(Protocol):
 
     async def measure(self, at: float) -> float | None:
         """Return the value at a time (Unix seconds); None when there is none (no data, NaN).
+
+        Asked again for the same time, also after a restart, it answers the same where the service can: a Job is not run
+        twice. It may take as long as a Job takes.
 
         Raises:
             SourceError: Nothing could be read.
