@@ -41,7 +41,7 @@ class LatencyPolicy:
 
     ratio: float = 1.25
     warm_up: float = 90.0
-    noise_ratio: float = 1.03
+    noise_ratio: float = 1.01
 
 
 @dataclass(frozen=True, slots=True)
