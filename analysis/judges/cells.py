@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -40,7 +41,7 @@ class Restart:
     stake: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cells:
     """Attempts that count for one metric.
 
@@ -50,7 +51,6 @@ class Cells:
         attempts: The attempts that count, windows × columns.
         canary: Which columns are the canary's.
         routes: Columns of each route.
-        names: Distinct pod names of the baseline and of the canary, each with its columns' place in ``owner``.
         begun: The restarts that have begun, in order of their rows; the first one sees everything.
     """
 
@@ -69,22 +69,41 @@ class Cells:
 
     def since(self, values: Array) -> Array:
         """Sums over the cells from each restart on, restarts × (the other axes)."""
-        rows = [restart.row for restart in self.begun]
-        parts = np.add.reduceat(values, rows, axis=0)
+        if len(self.begun) == 1:
+            return np.asarray(values.sum(axis=0, keepdims=True))
+        parts = np.add.reduceat(values, [restart.row for restart in self.begun], axis=0)
         return np.asarray(np.cumsum(parts[::-1], axis=0)[::-1])
+
+    @cached_property
+    def _owners(self) -> dict[bool, tuple[NDArray[np.intp], Array | None]]:
+        """Of each arm: the columns of named pods, and columns × pods when pods have several columns."""
+        found: dict[bool, tuple[NDArray[np.intp], Array | None]] = {}
+        for canary in (True, False):
+            named = np.array([bool(name) for name in self.table.pods], dtype=np.bool_)
+            columns = np.flatnonzero(named & (self.canary == canary))
+            names = sorted({self.table.pods[i] for i in columns})
+            owner = None
+            if len(names) < columns.size:
+                owner = np.array([[float(self.table.pods[i] == name) for name in names] for i in columns])
+            found[canary] = columns, owner
+        return found
+
+    @cached_property
+    def per_restart(self) -> Array:
+        """Attempts of each column since each restart, restarts × columns."""
+        return self.since(self.attempts)
+
+    @cached_property
+    def _per_pod(self) -> Array:
+        """``1 / m`` of the canary's plus the baseline's effective number of pods, since each restart."""
+        numbers = [effective_number(self.by_pod(self.per_restart, canary=side)) for side in (True, False)]
+        return np.asarray(sum(1.0 / np.maximum(number, 1.0) for number in numbers))
 
     def by_pod(self, values: Array, *, canary: bool) -> Array:
         """Sums of an arm's columns by pod over the last axis; requests that reached no pod are left out."""
-        columns = [
-            i for i, (name, c) in enumerate(zip(self.table.pods, self.canary, strict=True)) if name and c == canary
-        ]
-        if len(self.routes) == 1:
-            return np.asarray(values[..., columns])
-        names = sorted({self.table.pods[i] for i in columns})
-        owner = np.zeros((len(columns), len(names)))
-        for row, i in enumerate(columns):
-            owner[row, names.index(self.table.pods[i])] = 1.0
-        return np.asarray(values[..., columns] @ owner)
+        columns, owner = self._owners[canary]
+        own = values[..., columns]
+        return own if owner is None else np.asarray(own @ owner)
 
     def spread(self, sums: Array, weights: Array, *, unit: Array | float, dispersion: float, prior: Spread) -> Spread:
         """Variance of the arms' log ratio that comes from pods alone, for each restart's horizon.
@@ -103,10 +122,7 @@ class Cells:
             dispersion=dispersion,
             prior=prior,
         )
-        attempts = self.since(self.attempts)
-        pods = np.maximum(effective_number(self.by_pod(attempts, canary=True)), 1.0)
-        others = np.maximum(effective_number(self.by_pod(attempts, canary=False)), 1.0)
-        return Spread(found.variance * (1.0 / pods + 1.0 / others), found.dof)
+        return Spread(found.variance * self._per_pod, found.dof)
 
     def baseline_pods(self) -> int:
         """Number of baseline pods with attempts."""

@@ -63,7 +63,7 @@ class BadCounts:
 
     def spread(self) -> Spread:
         """Variance of the arms' log ratio that comes from pods alone, for each restart."""
-        bad, attempts = self.cells.since(self.bad), self.cells.since(self.cells.attempts)
+        bad, attempts = self.cells.since(self.bad), self.cells.per_restart
         expected = np.zeros_like(bad)
         for columns in self.cells.routes:
             own = columns[~self.cells.canary[columns]]

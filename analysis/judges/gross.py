@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analysis.judges.errors import BadCounts, errors_of
+from analysis.judges.errors import BadCounts
 from analysis.stats.bets import GRID, LOG_STAKES_WORSE
 from analysis.stats.counting import log_evalues, log_mean
 from analysis.stats.dispersion import dispersion
@@ -23,14 +23,14 @@ _SLOW: Final = 0.5
 _FAR_BEYOND_MEDIAN: Final = 8.0
 
 
-def gross_errors(cells: Cells, alone: float | None) -> float:
+def gross_errors(failed: BadCounts, alone: float | None) -> float:
     """Log wealth against "4 × the baseline's errors and 5 points more".
 
     Args:
-        cells: Attempts without warm-up.
+        failed: Failed attempts without warm-up.
         alone: Since when there is no baseline; from then on its share of failures before takes its place.
     """
-    failed = errors_of(cells)
+    cells = failed.cells
     wealth = failed.wealth(_RATIO, _ERRORS).sum(axis=0)
     if alone is not None:
         attempts = cells.arms[1]

@@ -157,7 +157,8 @@ def _metrics(
     thresholds = {name: -math.log(alpha) for name, alpha in budget.split(policy).items()}
     if policy.errors is not None:
         found += _error_metrics(table, policy.errors, born, steps, thresholds)
-        found.append(_Metric("gross-errors", gross_errors(cold, alone), thresholds["gross-errors"], errors_of(cold)))
+        failed = errors_of(cold)
+        found.append(_Metric("gross-errors", gross_errors(failed, alone), thresholds["gross-errors"], failed))
     if policy.latency is not None:
         found.append(_latency_metric(table, policy, born, steps, thresholds["latency"]))
         gross = gross_latency(cold, policy.bounds_ms)

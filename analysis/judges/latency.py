@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -82,7 +83,7 @@ class _Noise:
     spread: Spread
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Latency:
     """The latency tests of one look.
 
@@ -90,13 +91,17 @@ class Latency:
         cells: The attempts.
         counts: Attempts by bucket, windows × columns × buckets, warm ones only.
         bounds: Upper bounds of the buckets, milliseconds.
-        routes: Those routes that have a baseline.
     """
 
     cells: Cells
     counts: Array
     bounds: tuple[float, ...]
-    routes: tuple[_Route, ...]
+
+    @cached_property
+    def routes(self) -> tuple[_Route, ...]:
+        """Those routes that have a baseline."""
+        found = (_route(self.cells, self.counts, columns) for columns in self.cells.routes)
+        return tuple(route for route in found if route is not None)
 
     def histograms(self) -> tuple[Array, Array]:
         """Histograms of canary and baseline over all routes."""
@@ -110,7 +115,7 @@ class Latency:
         likelihoods = self.likelihoods(factor, range(-1, len(_TAILS)))
         logs = [
             rollback(like / noise.dispersion, None, noise.spread, self.cells.begun, stakes)
-            for like, noise, stakes in zip(likelihoods, self._noises(), _STAKES, strict=True)
+            for like, noise, stakes in zip(likelihoods, self._noises, _STAKES, strict=True)
         ]
         return float(log_mean(np.array(logs), _LATENCY_STAKES))
 
@@ -126,7 +131,7 @@ class Latency:
         """
         if not self.routes:
             return 0.0, 0.0
-        phis = [phi for phi, _, _ in self._scored()]
+        phis = [phi for phi, _, _ in self._scored]
         better = [
             log_mean(like / phi, LOG_STAKES_BETTER)
             for like, phi in zip(self.likelihoods(factor, range(-1, len(_TAILS) - 1)), phis, strict=False)
@@ -135,7 +140,7 @@ class Latency:
 
     def ranks_noise(self) -> tuple[float, Spread]:
         """φ of the rank test, and the variance of its tilt from pods alone for each restart."""
-        noise = self._noises()[0]
+        noise = self._noises[0]
         return noise.dispersion, noise.spread
 
     def likelihoods(self, factor: float, tests: Sequence[int], sizes: Array = GRID) -> list[Array]:
@@ -174,10 +179,11 @@ class Latency:
         priced = total.at(np.append(sizes, 0.0)[None, :] + margin)[:, 0]
         return np.asarray(np.outer(route.canary[:, beyond].sum(axis=1), sizes) - (priced[:, :-1] - priced[:, -1:]))
 
+    @cached_property
     def _noises(self) -> list[_Noise]:
-        attempts = self.cells.since(self.cells.attempts)
+        attempts = self.cells.per_restart
         found = []
-        for number, (phi, sums, unit) in enumerate(self._scored()):
+        for number, (phi, sums, unit) in enumerate(self._scored):
             prior = Spread(np.asarray(self._prior(number - 1) ** 2), _LATENCY_SPREAD.dof)
             own = self.cells.since(sums)
             weights = attempts
@@ -188,6 +194,7 @@ class Latency:
             found.append(_Noise(phi, spread))
         return found
 
+    @cached_property
     def _scored(self) -> list[tuple[float, Array, Array | float]]:
         """Of each test: φ, each column's sums by cell (centred scores, or counts), and the unit (variance, or rates)."""
         cells = self.cells
@@ -232,28 +239,27 @@ class Latency:
 
 def latency_of(cells: Cells, bounds: tuple[float, ...]) -> Latency:
     """The latency tests on these cells."""
-    counts = cells.table.latency * cells.keep[:, :, None]
-    routes = []
-    for columns in cells.routes:
-        side = cells.canary[columns]
-        canary, baseline = counts[:, columns[side]].sum(axis=1), counts[:, columns[~side]].sum(axis=1)
-        own = baseline.sum(axis=0)
-        if own.sum() <= 0:
-            continue
-        both = canary + baseline
-        pooled = both.sum(axis=0)
-        used = np.flatnonzero(pooled > 0)
-        routes.append(
-            _Route(
-                columns=columns,
-                used=used,
-                baseline=own,
-                pooled=pooled,
-                canary=cells.since(canary[:, used]),
-                curves=_curves(cells, both[:, used], canary.sum(axis=1), both.sum(axis=1)),
-            )
-        )
-    return Latency(cells, counts, bounds, tuple(routes))
+    return Latency(cells, cells.table.latency * cells.keep[:, :, None], bounds)
+
+
+def _route(cells: Cells, counts: Array, columns: NDArray[np.intp]) -> _Route | None:
+    """One route's histograms and curves; None without a baseline."""
+    side = cells.canary[columns]
+    canary, baseline = counts[:, columns[side]].sum(axis=1), counts[:, columns[~side]].sum(axis=1)
+    own = baseline.sum(axis=0)
+    if own.sum() <= 0:
+        return None
+    both = canary + baseline
+    pooled = both.sum(axis=0)
+    used = np.flatnonzero(pooled > 0)
+    return _Route(
+        columns=columns,
+        used=used,
+        baseline=own,
+        pooled=pooled,
+        canary=cells.since(canary[:, used]),
+        curves=_curves(cells, both[:, used], canary.sum(axis=1), both.sum(axis=1)),
+    )
 
 
 def _curves(cells: Cells, both: Array, canary_n: Array, total_n: Array) -> Curves:
