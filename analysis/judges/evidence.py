@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.judges.latency import Latency
 from analysis.model.verdict import Evidence
-from analysis.stats.bets import GRID, LOG_STAKES_BETTER, LOG_STAKES_SLOWER, t_quantile
+from analysis.stats.bets import GRID, t_quantile
 from analysis.stats.counting import Array, log_mean
 from analysis.stats.histograms import quantile
 from analysis.stats.intervals import interval_of, rejected_up_to
@@ -24,6 +24,7 @@ __all__ = ["describe"]
 
 _ALPHA: Final = 0.01
 _WIDEST: Final = math.log(16.0)
+_SHOWN_BETS: Final = (0.15, 8.0)
 _LARGEST_LOG: Final = 700.0
 _SLOWER_THAN_NOW: Final = 0.99
 
@@ -147,17 +148,14 @@ def _slow_down(counts: Latency) -> tuple[float, float] | None:
     shift = t_quantile(1.0 - _ALPHA / 2.0, float(spread.dof[0])) * math.sqrt(float(spread.variance[0]))
     goal = math.log(2.0 / _ALPHA)
 
-    def refuted(factors: Array, stakes: Array, beyond: float) -> NDArray[np.bool_]:
-        logs = []
-        for factor in factors:
-            like = counts.likelihoods(math.exp(factor), (-1,), np.append(GRID[np.isfinite(stakes)] + beyond, beyond))[
-                0
-            ][0]
-            logs.append(log_mean((like[:-1] - like[-1]) / phi, stakes[np.isfinite(stakes)]))
-        return np.array(logs) >= goal
+    def refuted(factors: Array, sign: float, beyond: float) -> NDArray[np.bool_]:
+        bets = GRID[(sign * GRID >= _SHOWN_BETS[0]) & (sign * GRID <= _SHOWN_BETS[1])][::2]
+        like = counts.against(np.exp(factors), np.append(bets + beyond, beyond))
+        wealth = (like[:, :-1] - like[:, -1:]) / phi
+        return np.asarray(log_mean(wealth, np.full(bets.size, -math.log(bets.size))) >= goal)
 
-    low = rejected_up_to(lambda x: refuted(x, LOG_STAKES_SLOWER, shift), -_WIDEST, _WIDEST, rounds=9, points=2)
-    high = -rejected_up_to(lambda x: refuted(-x, LOG_STAKES_BETTER, 0.0), -_WIDEST, _WIDEST, rounds=9, points=2)
+    low = rejected_up_to(lambda x: refuted(x, 1.0, shift), -_WIDEST, _WIDEST, rounds=2, points=24)
+    high = -rejected_up_to(lambda x: refuted(-x, -1.0, 0.0), -_WIDEST, _WIDEST, rounds=2, points=24)
     if low <= -_WIDEST and high >= _WIDEST:
         return None
     return math.exp(low), math.exp(high)

@@ -169,6 +169,29 @@ class Latency:
         priced = route.curves.at(np.concatenate([tilts + margin, margin], axis=1))
         return np.asarray(route.canary @ tilts - (priced[..., :-1] - priced[..., -1:]).sum(axis=-2))
 
+    def against(self, factors: Array, sizes: Array) -> Array:
+        """Log wealth of each bet of the rank test since the release began, for several margins at once, before φ.
+
+        Args:
+            factors: The margins: "this many times slower".
+            sizes: The bets: tilts.
+
+        Returns:
+            Factors × bets.
+        """
+        total = np.zeros((factors.size, sizes.size))
+        for route in self.routes:
+            raw = np.outer(route.scores(), sizes)
+            nulls = np.array([route.shares_at(self.bounds, factor) for factor in factors])
+            margins = np.log(np.array([slowed_ratio(route.baseline, self.bounds, factor) for factor in factors]))
+            tilts = (raw[None] - np.log(nulls @ np.exp(raw))[:, None, :])[:, route.used]
+            at = np.concatenate([tilts, np.zeros((*tilts.shape[:2], 1))], axis=2) + margins[:, route.used, None]
+            flat = np.moveaxis(at, 1, 0).reshape(route.used.size, -1)
+            first = Curves(route.curves.values[0], route.curves.slopes[0])
+            priced = first.at(flat).sum(axis=0).reshape(factors.size, sizes.size + 1)
+            total += np.einsum("c,fcs->fs", route.canary[0], tilts) - (priced[:, :-1] - priced[:, -1:])
+        return total
+
     def _tail(self, route: _Route, factor: float, share: float, sizes: Array) -> Array:
         boundary = route.boundary(share)
         beyond = route.used > boundary
