@@ -23,10 +23,15 @@ def compile_path(path: str) -> jsonpath.JSONPath:
     """
     text = path.strip().removeprefix("{").removesuffix("}")
     try:
-        return _ENVIRONMENT.compile(text)
+        compiled = _ENVIRONMENT.compile(text)
     except jsonpath.JSONPathError as error:
-        msg = f"{path!r} is not a JSONPath ({error}): write it like $.data.rate or $.results[0].value"
+        reason = " ".join(str(error).splitlines()[:1])
+        msg = f"{path!r} is not a JSONPath ({reason}): write it like $.data.rate or $.results[0].value"
         raise ValueError(msg) from error
+    if not isinstance(compiled, jsonpath.JSONPath):
+        msg = f"{path!r} is several JSONPaths: write one"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic takes a ValueError
+    return compiled
 
 
 def _checked(path: str) -> str:
