@@ -92,15 +92,18 @@ class Table:
         first = np.concatenate([[True], (np.diff(cell) != 0) | (np.diff(part) != 0)])
         if first.all():
             return self
-        rows = np.flatnonzero(first)
-        last = np.concatenate([rows[1:] - 1, [self.start.size - 1]])
+        return self.grouped(np.flatnonzero(first))
+
+    def grouped(self, firsts: NDArray[np.intp]) -> Table:
+        """The table with each window merged into the last one of ``firsts`` (rows, ascending from 0) before it."""
+        last = np.concatenate([firsts[1:] - 1, [self.start.size - 1]])
         return replace(
             self,
-            start=self.start[rows],
+            start=self.start[firsts],
             end=self.end[last],
-            attempts=np.add.reduceat(self.attempts, rows, axis=0),
-            errors=np.add.reduceat(self.errors, rows, axis=0),
-            latency=np.add.reduceat(self.latency, rows, axis=0),
+            attempts=np.add.reduceat(self.attempts, firsts, axis=0),
+            errors=np.add.reduceat(self.errors, firsts, axis=0),
+            latency=np.add.reduceat(self.latency, firsts, axis=0),
         )
 
     def _grid(self) -> float:
