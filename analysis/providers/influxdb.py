@@ -24,6 +24,8 @@ __all__ = ["open_values"]
 
 _TIMES: Final = frozenset({"time", "_time", "_start", "_stop"})
 _NUMBERS: Final = frozenset({"double", "long", "unsignedLong", "boolean"})
+_CSV_STARTS: Final = ("#", ",")
+"""How annotated CSV starts: with an annotation, or with the empty column for them."""
 _ONE_ROW: Final = {
     "Flux": "end it with |> group() |> mean() or |> group() |> last()",
     "InfluxQL": "aggregate it (SELECT MEAN(…)) without GROUP BY",
@@ -96,8 +98,11 @@ class _Source:
                 "dialect": {"annotations": ["datatype", "default"], "header": True},
             },
         )
-        answer = await self._http.ask(call, secrets)
-        return _annotated(answer.text, secrets)
+        text = (await self._http.ask(call, secrets)).text
+        if text.strip() and not text.lstrip().startswith(_CSV_STARTS):
+            msg = f"InfluxDB at {self._settings.address} answers with what is not CSV: check the address"
+            raise ConfigurationError(msg)
+        return _annotated(text, secrets)
 
     async def _influxql(self, headers: dict[str, str], secrets: Secrets) -> list[dict[str, Any]]:
         params: dict[str, str | int] = {"db": self._settings.database or "", "q": self._settings.query, "epoch": "s"}
