@@ -65,7 +65,7 @@ class _Metric:
     threshold: float
     counts: BadCounts | Latency
     promotion: Promotion | None = None
-    without: Callable[[str], float] | None = None
+    without: Callable[[Sequence[str]], float] | None = None
 
     @property
     def cells(self) -> Cells:
@@ -176,8 +176,8 @@ def _error_metrics(
     keep = table.warm(born, policy.warm_up)
     warm = errors_of(cells_of(table, keep, steps))
 
-    def without(pod: str) -> float:
-        return errors_of(cells_of(table, keep & _others(table, pod), steps)).rollback(policy)
+    def without(pods: Sequence[str]) -> float:
+        return errors_of(cells_of(table, keep & _others(table, pods), steps)).rollback(policy)
 
     step_row = int(np.searchsorted(table.start, steps[-1])) if steps else 0
     promotion = Promotion(*warm.promotion(policy, step_row))
@@ -195,8 +195,8 @@ def _latency_metric(
     keep = table.warm(born, part.warm_up)
     warm = latency_of(cells_of(table, keep, steps), bounds)
 
-    def without(pod: str) -> float:
-        return latency_of(cells_of(table, keep & _others(table, pod), steps), bounds).rollback(part.noise_ratio)
+    def without(pods: Sequence[str]) -> float:
+        return latency_of(cells_of(table, keep & _others(table, pods), steps), bounds).rollback(part.noise_ratio)
 
     step_row = int(np.searchsorted(table.start, steps[-1])) if steps else 0
     rows = [restart.row for restart in warm.cells.begun]
@@ -204,9 +204,9 @@ def _latency_metric(
     return _Metric("latency", warm.rollback(part.noise_ratio), threshold, warm, promotion, without)
 
 
-def _others(table: Table, pod: str) -> NDArray[np.bool_]:
-    """All columns but one canary pod's."""
-    return np.array([not (c and name == pod) for c, name in zip(table.canary, table.pods, strict=True)])[None, :]
+def _others(table: Table, pods: Sequence[str]) -> NDArray[np.bool_]:
+    """All columns but those of some canary pods."""
+    return np.array([not (c and name in pods) for c, name in zip(table.canary, table.pods, strict=True)])[None, :]
 
 
 def _cuts(table: Table, policy: Policy, born: Mapping[str, float], steps: Sequence[float]) -> list[float]:
@@ -227,34 +227,40 @@ def _shown(metric: _Metric, policy: Policy) -> Evidence:
 
 
 def _against(refuted: Sequence[_Metric], shown: Sequence[Evidence], found: Sequence[_Metric]) -> Verdict:
-    """Roll back, unless every refuted metric rests on one pod."""
-    outlier = None
+    """Roll back, unless every refuted metric rests on a minority of the pods."""
+    outliers: tuple[str, ...] = ()
     words = {metric.name: entry.words for metric, entry in zip(found, shown, strict=False)}
     for metric in refuted:
-        pod = _carrier(metric)
-        if pod is None:
+        pods = _carriers(metric)
+        if not pods:
             return Verdict(Decision.ROLL_BACK, f"{metric.name}: {words.get(metric.name, 'worse')}", tuple(shown))
-        outlier = outlier or pod
+        outliers = outliers or pods
+    who = f"One canary pod, {outliers[0]}, carries" if len(outliers) == 1 else f"{' and '.join(outliers)} alone carry"
     return Verdict(
         Decision.OUTLIER,
-        f"One canary pod, {outlier}, carries the whole difference: {words.get(refuted[0].name, refuted[0].name)}",
+        f"{who} the whole difference: {words.get(refuted[0].name, refuted[0].name)}",
         tuple(shown),
-        outlier=outlier,
+        outlier=outliers[0],
     )
 
 
-def _carrier(metric: _Metric) -> str | None:
-    """The canary pod without which hardly any evidence is left; None for none."""
+def _carriers(metric: _Metric) -> tuple[str, ...]:
+    """The canary pods, fewer than half of them (or one of two), without which hardly any evidence is left; none for none."""
     if metric.without is None:
-        return None
-    table = metric.cells.table
-    attempts = metric.cells.attempts.sum(axis=0)
-    pods = sorted({pod for pod, c, n in zip(table.pods, table.canary, attempts, strict=True) if c and pod and n > 0})
+        return ()
+    cells = metric.cells
+    busy = cells.attempts.sum(axis=0) > 0
+    pods = sorted({pod for pod, c, n in zip(cells.table.pods, cells.canary, busy, strict=True) if c and pod and n})
     if len(pods) < 2:  # noqa: PLR2004 - the only pod is the canary
-        return None
-    left = {pod: metric.without(pod) for pod in pods}
-    worst = min(pods, key=lambda pod: left[pod])
-    return worst if left[worst] < _SURVIVES else None
+        return ()
+    dropped: tuple[str, ...] = ()
+    for _ in range(max((len(pods) - 1) // 2, 1)):
+        left = {pod: metric.without((*dropped, pod)) for pod in pods if pod not in dropped}
+        worst = min(left, key=left.__getitem__)
+        dropped = (*dropped, worst)
+        if left[worst] < _SURVIVES:
+            return dropped
+    return ()
 
 
 def _forward(

@@ -22,7 +22,7 @@ class Decision(StrEnum):
     NO_DATA = "NoData"
     """Nothing was measured for a while: an outage of metrics or no traffic. Never a verdict on the canary."""
     OUTLIER = "OutlierPod"
-    """One canary pod carries the whole difference; ``Verdict.outlier`` names it."""
+    """A minority of the canary pods carries the whole difference; ``Verdict.outlier`` names the worst, the summary all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Verdict:
         summary: The reason in one sentence.
         evidence: One entry for each metric that was judged.
         need: What promotion still needs; None when nothing is missing or it cannot be reached.
-        outlier: The pod that carries the whole difference, with ``Decision.OUTLIER``.
+        outlier: The pod that carries the difference, or the worst of a few, with ``Decision.OUTLIER``.
     """
 
     decision: Decision

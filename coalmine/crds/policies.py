@@ -94,21 +94,29 @@ def _validation(place: _Place, kind: str) -> dict[str, Any]:
     }
 
 
-def _walk(schema: Schema, path: str, value: str, of_items: Callable[[str], str] | None = None) -> Iterator[_Place]:
-    """Walk down from ``value``, a CEL expression; ``of_items`` makes a list for one item one for all items of a list."""
+def _walk(schema: Schema, path: str, value: str, of_items: tuple[Callable[[str], str], ...] = ()) -> Iterator[_Place]:
+    """Walk down from ``value``, a CEL expression.
+
+    Args:
+        schema: What is walked through.
+        path: Where it is, for people.
+        value: The CEL expression of it.
+        of_items: For each list on the way, outermost first, what makes a list of names for one of its items one for all.
+    """
     known = tuple(sorted(schema["properties"]))
     names = ", ".join(f"'{name}'" for name in known)
     unknown = f"{value}.filter(k, !(k in [{names}]))"
-    yield _Place(path, of_items(unknown) if of_items else unknown, known)
+    for wrap in reversed(of_items):
+        unknown = wrap(unknown)
+    yield _Place(path, unknown, known)
     for name, inner in schema["properties"].items():
         if "properties" in inner:
             yield from _walk(inner, f"{path}.{name}", f"{value}.?{name}.orValue({{}})", of_items)
         elif "properties" in inner.get("items", {}):
-            if of_items:
-                msg = f"{path}.{name}: a list of objects within another is not covered yet: extend this function"
-                raise NotImplementedError(msg)
-            yield from _walk(inner["items"], f"{path}.{name}[]", "item", partial(_first_of_items, value, name))
+            item = f"item{len(of_items) or ''}"
+            wrap = partial(_first_of_items, value, name, item)
+            yield from _walk(inner["items"], f"{path}.{name}[]", item, (*of_items, wrap))
 
 
-def _first_of_items(value: str, name: str, unknown: str) -> str:
-    return f"{value}.?{name}.orValue([]).map(item, {unknown}).filter(found, size(found) > 0).map(found, found[0])"
+def _first_of_items(value: str, name: str, item: str, unknown: str) -> str:
+    return f"{value}.?{name}.orValue([]).map({item}, {unknown}).filter(found, size(found) > 0).map(found, found[0])"

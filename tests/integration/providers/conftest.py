@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from analysis.providers.base import ConfigurationError, Context
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NOW = 1_700_000_000.0
@@ -99,9 +99,8 @@ def context() -> Callable[..., Context]:
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Further tries follow at once, and no proxy of the machine is asked."""
     monkeypatch.setattr("analysis.providers.http.PAUSES", (0.0, 0.0))
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    yield

@@ -6,6 +6,7 @@ must come to. Below is what holds for every service that is asked over HTTP.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -156,10 +157,8 @@ async def test_what_is_not_an_answer_names_the_address(service, text, double, me
 @pytest.mark.parametrize("body", [None, 7, "words", [], {}, [[]], {"data": []}, {"result": [7]}, {"values": [[1]]}])
 async def test_other_json_is_never_a_crash(service, body, double, measure):
     tell(double, service, {"body": body})
-    try:
+    with contextlib.suppress(ConfigurationError):
         assert await measure(service).measure(AT) is None
-    except ConfigurationError as error:
-        assert len(str(error)) < 600
 
 
 @pytest.mark.parametrize("service", EACH)
