@@ -97,7 +97,7 @@ class _Source:
         request = functools.partial(google.auth.transport.requests.Request(), timeout=self._settings.timeout)
         try:
             if self._credentials is None or key != self._key:
-                self._credentials, self._key = _credentials(key, request), key
+                self._credentials, self._key = _credentials(key, who, request), key
             if not self._credentials.valid:
                 self._credentials.refresh(request)
         except google.auth.exceptions.GoogleAuthError as error:
@@ -106,13 +106,14 @@ class _Source:
                 raise UnavailableError(msg) from error
             msg = f"Google accepts no identity ({type(error).__name__}): check {who}"
             raise ConfigurationError(msg) from error
-        except ValueError as error:
-            msg = f"{who} does not hold a service account's key: put the JSON file that Google gave into it"
-            raise ConfigurationError(msg) from error
         return str(self._credentials.token)
 
 
-def _credentials(key: str, request: Any) -> Any:
+def _credentials(key: str, who: str, request: Any) -> Any:
     if not key:
         return google.auth.default(scopes=_SCOPES, request=request)[0]
-    return service_account.Credentials.from_service_account_info(json.loads(key), scopes=_SCOPES)  # type: ignore[no-untyped-call]
+    try:
+        return service_account.Credentials.from_service_account_info(json.loads(key), scopes=_SCOPES)  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, AttributeError) as error:
+        msg = f"{who} does not hold a service account's key: put the JSON file that Google gave into it"
+        raise ConfigurationError(msg) from error
