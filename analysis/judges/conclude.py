@@ -1,0 +1,153 @@
+"""From the metrics of one look to its verdict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from analysis.judges.cells import cells_of
+from analysis.judges.need import estimate
+from analysis.model.verdict import Decision, Need, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from analysis.judges.metrics import Metric, Promotion
+    from analysis.judges.table import Table
+    from analysis.model.policy import Policy
+    from analysis.model.verdict import Evidence
+
+__all__ = ["Look", "against", "forward"]
+
+_RECENT_SECONDS: Final = 20.0
+_QUIET_WEALTH: Final = math.log(20.0)
+_SURVIVES: Final = math.log(3.0)
+_STEP_LEANS: Final = math.log(2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look is given."""
+
+    table: Table
+    policy: Policy
+    born: Mapping[str, float]
+    now: float
+
+
+def against(refuted: Sequence[Metric], shown: Sequence[Evidence], found: Sequence[Metric]) -> Verdict:
+    """Roll back, unless every refuted metric rests on a minority of the pods."""
+    outliers: tuple[str, ...] = ()
+    words = {metric.name: entry.words for metric, entry in zip(found, shown, strict=False)}
+    for metric in refuted:
+        pods = _carriers(metric)
+        if not pods:
+            return Verdict(Decision.ROLL_BACK, f"{metric.name}: {words.get(metric.name, 'worse')}", tuple(shown))
+        outliers = outliers or pods
+    who = f"One canary pod, {outliers[0]}, carries" if len(outliers) == 1 else f"{' and '.join(outliers)} alone carry"
+    return Verdict(
+        Decision.OUTLIER,
+        f"{who} the whole difference: {words.get(refuted[0].name, refuted[0].name)}",
+        tuple(shown),
+        outlier=outliers[0],
+    )
+
+
+def _carriers(metric: Metric) -> tuple[str, ...]:
+    """The canary pods, fewer than half of them (or one of two), without which hardly any evidence is left; none for none."""
+    if metric.without is None or metric.counts is None:
+        return ()
+    cells = metric.counts.cells
+    busy = cells.attempts.sum(axis=0) > 0
+    pods = sorted({pod for pod, c, n in zip(cells.table.pods, cells.canary, busy, strict=True) if c and pod and n})
+    if len(pods) < 2:  # noqa: PLR2004 - the only pod is the canary
+        return ()
+    dropped: tuple[str, ...] = ()
+    for _ in range(max((len(pods) - 1) // 2, 1)):
+        left = {pod: metric.without((*dropped, pod)) for pod in pods if pod not in dropped}
+        worst = min(left, key=left.__getitem__)
+        dropped = (*dropped, worst)
+        if left[worst] < _SURVIVES:
+            return dropped
+    return ()
+
+
+def forward(
+    found: Sequence[Metric],
+    shown: tuple[Evidence, ...],
+    look: Look,
+) -> Verdict:
+    """Promote if every metric is shown to be fine and none is near a rollback; otherwise say what is missing."""
+    goal = -math.log(look.policy.promotion_alpha)
+    judged = [(metric, metric.promotion) for metric in found if metric.promotion is not None]
+    if not judged:
+        return Verdict(Decision.CONTINUE, "The policy judges neither errors nor latency.", shown)
+    suspicious = [metric.name for metric in found if metric.rollback >= _QUIET_WEALTH]
+    missing = [metric.name for metric, wealth in judged if wealth.release < goal]
+    unsettled = [metric.name for metric, wealth in judged if wealth.step < _STEP_LEANS]
+    if not (suspicious or missing or unsettled):
+        return Verdict(Decision.PROMOTE, "Every metric is shown to be within its margin.", shown)
+    if suspicious:
+        return Verdict(Decision.CONTINUE, f"{' and '.join(suspicious)} may be worse; more evidence is needed.", shown)
+    need = _need(judged, look)
+    what = " and ".join(missing or unsettled)
+    if missing:
+        summary = f"{what}: not yet shown to be within the margin{_words(need)}."
+    elif need is None:
+        summary = f"{what}: this step's own requests do not bear it out so far."
+    else:
+        summary = f"{what}: this step's own requests do not say enough yet{_words(need)}."
+    return Verdict(Decision.CONTINUE, summary, shown, need)
+
+
+def _need(
+    judged: Sequence[tuple[Metric, Promotion]],
+    look: Look,
+) -> Need | None:
+    goal = -math.log(look.policy.promotion_alpha)
+    attempts, wait = 0.0, 0.0
+    for metric, wealth in judged:
+        short = max(goal - wealth.release, _STEP_LEANS - wealth.step)
+        if short <= 0.0:
+            continue
+        if metric.counts is None:  # values come at their own pace
+            return None
+        if wealth.step < -_STEP_LEANS:  # it goes the wrong way: more of the same never gets there
+            return None
+        gain = estimate(
+            metric.name,
+            metric.counts.cells if metric.counts.cells.arms[0] > 0 else cells_of(look.table, None, ()),
+            look.policy,
+        )
+        if gain is None:
+            return None
+        attempts = max(attempts, short / gain)
+        wait = max(wait, _warming(metric, look))
+    return _in_time(attempts, wait, look.table)
+
+
+def _warming(metric: Metric, look: Look) -> float:
+    """Seconds until the first canary pod is warm for this metric."""
+    part = look.policy.errors if metric.name == "errors" else look.policy.latency
+    pods = [pod for pod, c in zip(look.table.pods, look.table.canary, strict=True) if c]
+    if part is None or not pods:
+        return 0.0
+    return max(0.0, min(look.born.get(pod, -math.inf) for pod in pods) + part.warm_up - look.now)
+
+
+def _in_time(attempts: float, wait: float, table: Table) -> Need:
+    recent = table.rows(table.start >= float(table.end[-1]) - _RECENT_SECONDS)
+    span = float(recent.end[-1] - recent.start[0]) if recent.start.size else 0.0
+    rate = float(recent.attempts[:, recent.canary].sum()) / span if span > 0 else 0.0
+    whole = math.ceil(min(attempts, 1e15))
+    return Need(whole, round(wait + whole / rate, 1) if rate > 0 else None)
+
+
+def _words(need: Need | None) -> str:
+    if need is None or need.attempts is None:
+        return ""
+    if need.seconds is None:
+        return f"; about {need.attempts:,} more canary requests"
+    span = f"{need.seconds:.0f} s" if need.seconds < 120 else f"{need.seconds / 60:.0f} minutes"  # noqa: PLR2004
+    return f"; about {need.attempts:,} more canary requests, {span}"
