@@ -21,7 +21,7 @@ def compile_path(path: str) -> jsonpath.JSONPath:
     Raises:
         ValueError: It is not a JSONPath.
     """
-    text = path.strip().removeprefix("{").removesuffix("}")
+    text = path.strip().removeprefix("{").removesuffix("}").strip()
     try:
         compiled = _ENVIRONMENT.compile(text)
     except jsonpath.JSONPathError as error:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import jsonpath
+from jsonpath.selectors import Filter
 
 from analysis.api.paths import compile_path
 from analysis.providers.base import ConfigurationError
@@ -94,7 +95,7 @@ def cell(row: Mapping[str, Any], column: str | None, query: str, *, ignore: Coll
 
 
 def at_path(document: Any, path: str, service: str) -> float | None:
-    """Return the number that a JSONPath leads to; None when what it leads through is empty or null.
+    """Return the number that a JSONPath leads to; None when what it leads through is empty, null or filtered out.
 
     Raises:
         ConfigurationError: It leads nowhere, to several values, or to what is not a number.
@@ -108,8 +109,9 @@ def at_path(document: Any, path: str, service: str) -> float | None:
         raise ConfigurationError(msg)
     if found:
         return number(found[0], f"{path} in {service}'s answer")
-    reached = _deepest(document, compiled)
-    if all(value is None or value in ({}, []) for value in reached):
+    reached, ends_at = _deepest(document, compiled)
+    filtered = any(isinstance(selector, Filter) for selector in ends_at)
+    if filtered or all(value is None or value in ({}, []) for value in reached):
         return None
     shown = "; ".join(f"{{{', '.join(value)}}}" if isinstance(value, dict) else quoted(value) for value in reached[:3])
     msg = f"{path} leads nowhere in {service}'s answer: it stops at {shown}; correct the path"
@@ -129,13 +131,13 @@ def _matches(document: Any, path: jsonpath.JSONPath) -> list[Any]:
     return path.findall(document) if isinstance(document, dict | list) else []
 
 
-def _deepest(document: Any, path: jsonpath.JSONPath) -> list[Any]:
-    """Return what the longest part of a path leads to that leads anywhere."""
-    for length in range(len(path.segments) - 1, -1, -1):
+def _deepest(document: Any, path: jsonpath.JSONPath) -> tuple[list[Any], Sequence[object]]:
+    """Return what the longest part of a path leads to that leads anywhere, and the selectors that lead no further."""
+    for length in range(len(path.segments) - 1, 0, -1):
         part = jsonpath.JSONPath(env=path.env, segments=path.segments[:length])
         if found := _matches(document, part):
-            return found
-    return [document]
+            return found, path.segments[length].selectors
+    return [document], path.segments[0].selectors
 
 
 def _is_number(text: str) -> bool:
