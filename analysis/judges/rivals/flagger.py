@@ -1,0 +1,69 @@
+"""Flagger's rule: the canary alone against fixed thresholds, failures counted until there are too many.
+
+Source: docs.flagger.app, "Deployment strategies" and "Metrics Analysis": each ``interval`` the success rate must be at least
+``thresholdRange.min`` and the request duration (p99) at most ``thresholdRange.max``; a failed check, a missing value and a
+failed query each count, and ``threshold`` of them roll back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis.judges.rivals.base import Answer, error_rate, p99, span
+from analysis.model.verdict import Decision
+
+if TYPE_CHECKING:
+    from analysis.judges.table import Table
+
+__all__ = ["Flagger"]
+
+
+class Flagger:
+    """One release under Flagger's rule."""
+
+    def __init__(
+        self,
+        bounds: tuple[float, ...],
+        *,
+        most_errors: float = 0.01,
+        most_p99: float = 500.0,
+        interval: float = 10.0,
+        window: float = 60.0,
+        threshold: int = 5,
+        name: str = "Flagger",
+    ) -> None:
+        """Make one.
+
+        Args:
+            bounds: Latency bucket bounds, milliseconds.
+            most_errors: One less ``request-success-rate``'s minimum.
+            most_p99: ``request-duration``'s maximum, milliseconds.
+            interval: Seconds between checks.
+            window: Span of the queries, seconds.
+            threshold: Failed checks that roll back.
+            name: For tables.
+        """
+        self.name = name
+        self._bounds, self._most_errors, self._most_p99 = bounds, most_errors, most_p99
+        self._interval, self._window, self._threshold = interval, window, threshold
+        self._checked, self._failed = -float("inf"), 0
+
+    def look(self, table: Table, now: float) -> Answer:
+        """Check if an interval has passed since the last check."""
+        if now - self._checked < self._interval - 1e-9:
+            return Answer(None, "between checks")
+        self._checked = now
+        rows = span(table, now - self._window, now)
+        rate, slow = error_rate(table, rows, canary=True), p99(table, rows, self._bounds, canary=True)
+        if rate is None or slow is None:
+            reason = "no values found"
+        elif rate > self._most_errors:
+            reason = f"success rate {100 * (1 - rate):.2f} % < {100 * (1 - self._most_errors):.2f} %"
+        elif slow > self._most_p99:
+            reason = f"request duration {slow:.0f} ms > {self._most_p99:.0f} ms"
+        else:
+            return Answer(None, f"check passed, {self._failed} of {self._threshold} failed")
+        self._failed += 1
+        if self._failed >= self._threshold:
+            return Answer(Decision.ROLL_BACK, f"failed checks threshold reached {self._failed}: {reason}")
+        return Answer(None, f"{self._failed} of {self._threshold} failed: {reason}")
