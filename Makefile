@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration binaries benchmark lock format generate clean
+.PHONY: help demo test lint unit integration binaries bench-judges lock format generate clean
 
 help: ## Show what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # The stamp is renewed whenever the locked versions or our own metadata change.
 $(VENV)/.installed: locks/dev.txt pyproject.toml
@@ -39,8 +39,8 @@ binaries: $(VENV)/.installed ## Get Kubernetes' binaries into the cache (minutes
 integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver and real Envoys
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/integration --cov --cov-append --cov-report=term:skip-covered $(ARGS)
 
-benchmark: $(VENV)/.installed ## The judge's operating characteristics (long)
-	$(BIN)/python benchmarks/judge_operating_characteristics.py $(ARGS)
+bench-judges: $(VENV)/.installed ## Our judge beside the rivals' rules on simulated releases (ARGS=--quick: minutes)
+	$(BIN)/python -m benchmarks.judges.run $(ARGS)
 
 generate: $(VENV)/.installed ## Write the CRDs, diagrams and golden files anew
 	$(BIN)/coalmine crds generate

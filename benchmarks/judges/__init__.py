@@ -1,0 +1,1 @@
+"""How often judges are wrong, and how fast they are right."""
