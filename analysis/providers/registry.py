@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from analysis.providers.base import Context, ValueSource
     from crds.base import Resource
 
-__all__ = ["open_settings"]
+__all__ = ["open_settings", "open_values"]
 
 _MODULES: Final[dict[type[Resource], str]] = {
     services.CloudWatch: "cloudwatch",
@@ -27,6 +27,27 @@ _MODULES: Final[dict[type[Resource], str]] = {
     services.Stackdriver: "stackdriver",
     services.Web: "web",
 }
+
+
+def open_values(provider: Resource, context: Context) -> ValueSource:
+    """Return the source of values that a metric's ``provider`` names. It connects on the first measurement.
+
+    Args:
+        provider: A model with one field for each provider, of which one is set.
+        context: What the source may use besides its settings.
+
+    Raises:
+        ConfigurationError: Not one provider is set; or as ``open_settings``.
+    """
+    fields = type(provider).model_fields
+    written = {
+        field.alias or name: value for name, field in fields.items() if (value := getattr(provider, name)) is not None
+    }
+    if len(written) != 1:
+        msg = f"provider has {', '.join(written) or 'nothing'}: write exactly one of {', '.join(f.alias or n for n, f in fields.items())}"
+        raise ConfigurationError(msg)
+    (settings,) = written.values()
+    return open_settings(settings, context)
 
 
 def open_settings(settings: Resource, context: Context) -> ValueSource:
