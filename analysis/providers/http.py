@@ -8,7 +8,7 @@ answer                                    error
 ========================================  ==================================================
 no connection, time-out, 408, 425, 5xx    UnavailableError
 429                                       UnavailableError, with the time the service asked for
-TLS not trusted, 3xx, other 4xx, no JSON  ConfigurationError, naming the address
+TLS fails, 3xx, other 4xx, no JSON        ConfigurationError, naming the address
 401, 403                                  ConfigurationError, naming the Secrets that were used
 ========================================  ==================================================
 """
@@ -114,6 +114,7 @@ class Http:
         self._clock = context.clock
         self._client: httpx.AsyncClient | None = None
         self._tls: TlsFiles | None = None
+        self._changing = asyncio.Lock()
 
     async def document(
         self, call: Call, secrets: Secrets, faults: Callable[[Answer], SourceError | None] | None = None
@@ -187,34 +188,40 @@ class Http:
 
     async def _persist(self, call: Call, secrets: Secrets) -> Answer:
         """Send the request, and again after what may pass."""
-        client = await self._connected(secrets)
+        files = await read_tls(self._service.tls, secrets)
         for pause in PAUSES:
             try:
-                answer = await _send(client, call, self._name)
+                answer = await _send(await self._connected(files), call, self._name)
             except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
-                if _untrusted(error) or not (call.repeatable or isinstance(error, httpx.ConnectError)):
+                if _tls_fault(error) or not (call.repeatable or isinstance(error, httpx.ConnectError)):
                     raise
             else:
                 if answer.status not in _PASSING or not call.repeatable or "retry-after" in answer.headers:
                     return answer
             await asyncio.sleep(pause)
-        return await _send(client, call, self._name)
+        return await _send(await self._connected(files), call, self._name)
 
-    async def _connected(self, secrets: Secrets) -> httpx.AsyncClient:
-        files = await read_tls(self._service.tls, secrets)
-        if self._client is None or files != self._tls:
-            await self.close()
-            # Loading the system's authorities reads files.
-            context = await asyncio.to_thread(context_of, files)
-            self._client, self._tls = httpx.AsyncClient(verify=context, timeout=self._service.timeout), files
-        return self._client
+    async def _connected(self, files: TlsFiles) -> httpx.AsyncClient:
+        async with self._changing:
+            if self._client is None or files != self._tls:
+                await self.close()
+                # Loading the system's authorities reads files.
+                context = await asyncio.to_thread(context_of, files)
+                self._client, self._tls = httpx.AsyncClient(verify=context, timeout=self._service.timeout), files
+            return self._client
 
     def _unreachable(self, call: Call, error: httpx.HTTPError, secrets: Secrets) -> SourceError:
         reason = secrets.redact(str(error)) or type(error).__name__
-        if _untrusted(error):
+        fault = _tls_fault(error)
+        if isinstance(fault, ssl.SSLCertVerificationError):
             return ConfigurationError(
                 f"{self._name} at {_place(call.url)} has a certificate that is not trusted ({reason}): "
                 "write the authority's certificate in tls.ca, or correct the address"
+            )
+        if fault is not None:
+            return ConfigurationError(
+                f"{self._name} at {_place(call.url)} and we agree on no TLS ({reason}): correct the address (http or "
+                "https?), or write the client's certificate in tls"
             )
         return UnavailableError(f"{self._name} at {_place(call.url)} cannot be reached: {reason}")
 
@@ -265,13 +272,13 @@ async def _send(client: httpx.AsyncClient, call: Call, name: str) -> Answer:
     return Answer(response.status_code, {key.lower(): value for key, value in response.headers.items()}, text)
 
 
-def _untrusted(error: BaseException | None) -> bool:
-    """Whether a connection failed because the server's certificate is not trusted: waiting does not help."""
+def _tls_fault(error: BaseException | None) -> ssl.SSLError | None:
+    """Return what TLS failed by, if waiting does not help: anything but a connection that just ended."""
     while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
+        if isinstance(error, ssl.SSLError):
+            return None if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) else error
         error = error.__cause__ or error.__context__
-    return False
+    return None
 
 
 def _place(url: str) -> str:

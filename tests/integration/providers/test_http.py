@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import ipaddress
 import ssl
@@ -219,8 +220,30 @@ async def test_a_client_shows_its_certificate(double, secure, source, pki):
     ca, (certificate, key) = pki["ca"][0], pki["client"]
     tls = {"ca": _ref("ca"), "certificate": _ref("cert"), "privateKey": _ref("key")}
     assert await source({"url": url, "tls": tls}, ca=ca, cert=certificate, key=key).measure(AT) == 0.25
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError):  # in TLS 1.3 the server just hangs up
         await source({"url": url, "tls": {"ca": _ref("ca")}}, ca=ca).measure(AT)
+
+
+async def test_https_where_http_is_spoken_is_named(double, source):
+    double.says(body=0.25)
+    with pytest.raises(ConfigurationError, match=r"http or https\?"):
+        await source({"url": double.address.replace("http://", "https://")}).measure(AT)
+
+
+async def test_a_rotated_certificate_is_used_while_others_still_measure(double, secure, pki, context):
+    double.says(body=0.25)
+    secrets = {"s": {"ca": pki["ca"][0]}}
+    settings = {"url": await secure(), "tls": {"ca": _ref("ca")}}
+    source = open_settings(Web.model_validate(settings), context(secrets))
+    assert await asyncio.gather(*(source.measure(AT) for _ in range(5))) == [0.25] * 5
+    other = asyncio.gather(*(source.measure(AT) for _ in range(5)))
+    secrets["s"]["ca"] += pki["ca"][0]
+    assert await source.measure(AT) == 0.25
+    assert await other == [0.25] * 5
+    secrets["s"]["ca"] = _pem(*_certificate("another authority"))[0]
+    with pytest.raises(ConfigurationError, match="not trusted"):
+        await source.measure(AT)
+    await source.close()
 
 
 async def test_a_certificate_with_another_key_is_named(double, secure, source, pki):
