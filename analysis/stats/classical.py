@@ -10,7 +10,14 @@ from scipy import special
 if TYPE_CHECKING:
     from analysis.stats.counting import Array
 
-__all__ = ["fisher_greater", "log_mixture_sprt", "mann_whitney_interval", "rank_sum_z", "z_quantile"]
+__all__ = [
+    "clopper_pearson",
+    "fisher_greater",
+    "log_mixture_sprt",
+    "mann_whitney_interval",
+    "rank_sum_z",
+    "z_quantile",
+]
 
 
 def z_quantile(share: float) -> float:
@@ -40,17 +47,41 @@ def _log_choose(n: Array | float, k: Array | float) -> Array:
 def mann_whitney_interval(one: Array, other: Array, confidence: float) -> tuple[float, float, float]:
     """Hodges-Lehmann estimate of the shift of ``one`` against ``other`` with its Mann-Whitney confidence interval.
 
-    Normal approximation with the variance for ties left out, as R's ``wilcox.test(conf.int = TRUE)`` ranks the pairwise
-    differences (Hodges and Lehmann 1963; Bauer 1972).
+    The shifts that the rank sum test (normal approximation, continuity correction, variance for ties) does not refuse, as
+    R's ``wilcox.test(conf.int = TRUE, exact = FALSE)`` finds them; found here by counting pairwise differences instead of
+    searching for a root (Hodges and Lehmann 1963; Bauer 1972).
+
+    Args:
+        one: A sample; it must not be empty.
+        other: Another one.
+        confidence: Of the two-sided interval (0.98).
 
     Returns:
         Lower end, estimate, upper end.
     """
     differences = np.sort((one[:, None] - other[None, :]).ravel())
-    m, n = one.size, other.size
-    spread = float(np.sqrt(m * n * (m + n + 1) / 12.0))
-    cut = int(np.clip(np.floor(m * n / 2.0 - z_quantile(0.5 + confidence / 2.0) * spread), 0, differences.size - 1))
-    return float(differences[cut]), float(np.median(differences)), float(differences[differences.size - 1 - cut])
+    m, n, pairs = one.size, other.size, differences.size
+    # At a shift that is no difference between the samples, only values within a sample tie.
+    counts = np.concatenate([np.unique(sample, return_counts=True)[1] for sample in (one, other)]).astype(np.float64)
+    ties = float((counts**3 - counts).sum()) / max((m + n) * (m + n - 1), 1)
+    spread = float(np.sqrt(max(pairs / 12.0 * (m + n + 1 - ties), 0.0)))
+    reach = z_quantile(0.5 + confidence / 2.0) * spread
+    below = min(max(int(np.floor(pairs / 2.0 - 0.5 - reach)), 0), (pairs - 1) // 2)
+    return float(differences[below]), float(np.median(differences)), float(differences[pairs - 1 - below])
+
+
+def clopper_pearson(hits: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact two-sided interval of a probability (Clopper and Pearson 1934).
+
+    Args:
+        hits: How often it happened.
+        trials: Out of how many.
+        confidence: Of the interval; each side misses with half the rest.
+    """
+    side = (1.0 - confidence) / 2.0
+    low = float(special.betaincinv(hits, trials - hits + 1.0, side)) if hits > 0 else 0.0
+    high = float(special.betaincinv(hits + 1.0, trials - hits, 1.0 - side)) if hits < trials else 1.0
+    return low, high
 
 
 def rank_sum_z(canary: Array, baseline: Array) -> float:

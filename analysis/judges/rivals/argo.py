@@ -1,12 +1,19 @@
 """Argo Rollouts' rule: an expression on a query's result, with limits for failures, errors and inconclusive results.
 
-Source: argo-rollouts.readthedocs.io, "Analysis & Progressive Delivery": a measurement is Successful or Failed by
-``successCondition``/``failureCondition``; more than ``failureLimit`` (default 0) failed ones fail the run and abort the rollout,
-more than ``consecutiveErrorLimit`` (default 4) errors in a row are an error. An empty result is an error of the query.
+A measurement is Successful when ``successCondition`` holds. Where it does not, it is Failed, or, with a
+``failureCondition`` that does not hold either, Inconclusive. More than ``failureLimit`` failed ones fail the analysis and
+abort the rollout; more than ``inconclusiveLimit`` inconclusive ones pause it for a person; more than
+``consecutiveErrorLimit`` errors in a row abort it. An empty result (``result[0]`` of nothing) is an error; nought by
+nought is NaN, with which every comparison is false.
+
+Source: argo-rollouts.readthedocs.io, "Analysis & Progressive Delivery"; github.com/argoproj/argo-rollouts,
+analysis/analysis.go and utils/evaluate/evaluate.go.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analysis.judges.rivals.base import Answer, error_rate, p99, span
@@ -18,6 +25,30 @@ if TYPE_CHECKING:
 __all__ = ["Argo"]
 
 
+@dataclass
+class _Metric:
+    """One metric of the analysis: its conditions, and what was measured."""
+
+    most: float
+    failing: float | None
+    failed: int = 0
+    inconclusive: int = 0
+    errors_in_a_row: int = 0
+
+    def measure(self, value: float | None) -> None:
+        """Count a measurement; None is an error."""
+        if value is None:
+            self.errors_in_a_row += 1
+            return
+        self.errors_in_a_row = 0
+        success = value <= self.most
+        failure = not success if self.failing is None else value > self.failing
+        if failure:
+            self.failed += 1
+        elif not success:
+            self.inconclusive += 1
+
+
 class Argo:
     """One release under a background analysis of success rate and latency."""
 
@@ -27,8 +58,11 @@ class Argo:
         *,
         most_errors: float = 0.05,
         most_p99: float = 500.0,
+        failing_errors: float | None = None,
+        failing_p99: float | None = None,
         interval: float = 60.0,
         failure_limit: int = 0,
+        inconclusive_limit: int = 0,
         consecutive_error_limit: int = 4,
         name: str = "Argo",
     ) -> None:
@@ -38,51 +72,56 @@ class Argo:
             bounds: Latency bucket bounds, milliseconds.
             most_errors: ``successCondition: result[0] <= …`` on the error rate.
             most_p99: The same on the 99th percentile, milliseconds.
-            interval: Seconds between measurements; also the span of the query.
+            failing_errors: ``failureCondition: result[0] > …`` on the error rate; None for no such condition.
+            failing_p99: The same on the 99th percentile.
+            interval: Seconds between measurements; also the span of the query, and the ``initialDelay``.
             failure_limit: Failed measurements that are tolerated, of each metric.
+            inconclusive_limit: Inconclusive measurements that are tolerated, of each metric.
             consecutive_error_limit: Measurements without a result that are tolerated in a row.
             name: For tables.
         """
         self.name = name
         self._bounds, self._interval = bounds, interval
-        self._limits = {"success-rate": most_errors, "latency": most_p99}
-        self._failure_limit, self._error_limit = failure_limit, consecutive_error_limit
+        self._metrics = {
+            "success-rate": _Metric(most_errors, failing_errors),
+            "latency": _Metric(most_p99, failing_p99),
+        }
+        self._limits = failure_limit, inconclusive_limit, consecutive_error_limit
         self._measured: float | None = None
-        self._failed = dict.fromkeys(self._limits, 0)
-        self._errors = dict.fromkeys(self._limits, 0)
+        self._ended: Answer | None = None
 
     def look(self, table: Table, now: float) -> Answer:
         """Measure if an interval has passed since the last measurement; the first one after an interval."""
         if self._measured is None:
             self._measured = now
+        if self._ended is not None:
+            return self._ended
         if now - self._measured < self._interval - 1e-9:
             return Answer(None, "between measurements")
         self._measured = now
-        rows = span(table, now - self._interval, now)
-        found = {
-            "success-rate": error_rate(table, rows, canary=True),
-            "latency": p99(table, rows, self._bounds, canary=True),
-        }
-        for name, value in found.items():
-            answer = self._one(name, value)
-            if answer is not None:
-                return answer
-        return Answer(None, f"failed: {self._failed}")
+        for (name, metric), value in zip(self._metrics.items(), self._values(table, now), strict=True):
+            metric.measure(value)
+            self._ended = self._ended or self._assess(name, metric)
+        counts = {name: metric.failed for name, metric in self._metrics.items()}
+        return self._ended or Answer(None, f"failed: {counts}")
 
-    def _one(self, name: str, value: float | None) -> Answer | None:
-        if value is None:
-            self._errors[name] += 1
-            if self._errors[name] > self._error_limit:
-                return Answer(
-                    Decision.ROLL_BACK, f"metric {name} assessed Error: consecutiveErrors > {self._error_limit}"
-                )
-            return None
-        self._errors[name] = 0
-        if value > self._limits[name]:
-            self._failed[name] += 1
-        if self._failed[name] > self._failure_limit:
-            words = (
-                f"metric {name} assessed Failed: failed ({self._failed[name]}) > failureLimit ({self._failure_limit})"
+    def _values(self, table: Table, now: float) -> tuple[float | None, float | None]:
+        """The results of both queries: None for no series at all, NaN for series without requests."""
+        rows = span(table, now - self._interval, now)
+        if not table.attempts[rows].any():
+            return None, None
+        rate, slow = error_rate(table, rows, canary=True), p99(table, rows, self._bounds, canary=True)
+        return math.nan if rate is None else rate, math.nan if slow is None else slow
+
+    def _assess(self, name: str, metric: _Metric) -> Answer | None:
+        failures, inconclusive, errors = self._limits
+        if metric.failed > failures:
+            return Answer(
+                Decision.ROLL_BACK,
+                f"metric {name} assessed Failed: failed ({metric.failed}) > failureLimit ({failures})",
             )
-            return Answer(Decision.ROLL_BACK, words)
+        if metric.inconclusive > inconclusive:
+            return Answer(None, f"metric {name} assessed Inconclusive: paused until a person decides")
+        if metric.errors_in_a_row > errors:
+            return Answer(Decision.ROLL_BACK, f"metric {name} assessed Error: consecutiveErrors > {errors}")
         return None

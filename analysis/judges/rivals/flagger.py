@@ -1,8 +1,10 @@
 """Flagger's rule: the canary alone against fixed thresholds, failures counted until there are too many.
 
-Source: docs.flagger.app, "Deployment strategies" and "Metrics Analysis": each ``interval`` the success rate must be at least
-``thresholdRange.min`` and the request duration (p99) at most ``thresholdRange.max``; a failed check, a missing value and a
-failed query each count, and ``threshold`` of them roll back.
+Each ``interval`` the success rate must be at least ``thresholdRange.min`` and the request duration (p99) at most
+``thresholdRange.max``, over the metric's own ``interval`` (a minute by default). A failed check, a missing value and a
+failed query each count one, checks that pass take nothing back, and ``threshold`` of them roll back.
+
+Source: docs.flagger.app, "Deployment strategies" and "Metrics Analysis"; github.com/fluxcd/flagger, scheduler_metrics.go.
 """
 
 from __future__ import annotations
@@ -53,17 +55,23 @@ class Flagger:
         if now - self._checked < self._interval - 1e-9:
             return Answer(None, "between checks")
         self._checked = now
-        rows = span(table, now - self._window, now)
-        rate, slow = error_rate(table, rows, canary=True), p99(table, rows, self._bounds, canary=True)
-        if rate is None or slow is None:
-            reason = "no values found"
-        elif rate > self._most_errors:
-            reason = f"success rate {100 * (1 - rate):.2f} % < {100 * (1 - self._most_errors):.2f} %"
-        elif slow > self._most_p99:
-            reason = f"request duration {slow:.0f} ms > {self._most_p99:.0f} ms"
-        else:
+        reason = self._check(table, now)
+        if reason is None:
             return Answer(None, f"check passed, {self._failed} of {self._threshold} failed")
         self._failed += 1
         if self._failed >= self._threshold:
             return Answer(Decision.ROLL_BACK, f"failed checks threshold reached {self._failed}: {reason}")
         return Answer(None, f"{self._failed} of {self._threshold} failed: {reason}")
+
+    def _check(self, table: Table, now: float) -> str | None:
+        """Why this check fails; None when it passes. The success rate comes first, and hides the duration."""
+        rows = span(table, now - self._window, now)
+        rate = error_rate(table, rows, canary=True)
+        if rate is None:
+            return "no values found for request-success-rate"
+        if rate > self._most_errors:
+            return f"success rate {100 * (1 - rate):.2f} % < {100 * (1 - self._most_errors):.2f} %"
+        slow = p99(table, rows, self._bounds, canary=True)
+        if slow is None:
+            return "no values found for request-duration"
+        return f"request duration {slow:.0f} ms > {self._most_p99:.0f} ms" if slow > self._most_p99 else None
