@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+import aiohttp
+
 from analysis.providers.base import ConfigurationError, SourceError, UnavailableError
 from rollouts.engine.kube import ConflictError, KubeError
 
@@ -20,6 +22,7 @@ PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 5.0)
 _ENDED: Final = frozenset({"Complete", "Failed"})
 _PASSING: Final = frozenset({0, 408, 429})
 _SERVER_ERRORS: Final = 500
+_FAULTS: Final = (KubeError, aiohttp.ClientError, OSError, TimeoutError)
 
 
 class OwnedJobs:
@@ -68,7 +71,7 @@ class OwnedJobs:
     async def _get(self, name: str) -> dict[str, Any] | None:
         try:
             return await self._kube.request("GET", f"{self._path}/{name}")
-        except (KubeError, OSError, TimeoutError) as error:
+        except _FAULTS as error:
             raise _fault(name, error) from error
 
     async def _create(self, job: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +82,7 @@ class OwnedJobs:
         except ConflictError:
             # Another replica of the controller was faster.
             return await self._get(name) or {}
-        except (KubeError, OSError, TimeoutError) as error:
+        except _FAULTS as error:
             raise _fault(name, error) from error
 
 

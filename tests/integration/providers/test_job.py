@@ -82,6 +82,11 @@ async def test_a_job_that_succeeds_is_1_and_runs_once_for_each_measurement(sourc
     assert len(jobs()) == 3
 
 
+async def test_two_replicas_of_the_controller_run_one_job(source, jobs):
+    assert await asyncio.gather(*(measured(source("pass")) for _ in range(3))) == [1, 1, 1]
+    assert len(jobs()) == 1
+
+
 async def test_a_job_that_fails_is_0_after_its_retries(source, jobs):
     assert await measured(source("raise SystemExit(3)")) == 0
     (job,) = jobs()
