@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
-__all__ = ["ErrorPolicy", "LatencyPolicy", "Policy"]
+__all__ = ["DEFAULT_BOUNDS_MS", "ErrorPolicy", "LatencyPolicy", "Policy"]
+
+DEFAULT_BOUNDS_MS: Final[tuple[float, ...]] = (
+    0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12.5, 15, 17.5, 20, 25, 30, 35, 40, 50, 60, 75, 100, 125, 150, 200, 250, 300,
+    400, 500, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10000, 15000, 30000, 60000,
+)  # fmt: skip
+"""Upper bounds of latency buckets in milliseconds that suit nearly every service (those of the mesh's telemetry)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import special
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from analysis.stats.counting import Array
 
-__all__ = ["centred_ranks", "edges", "nearest_boundary", "quantile", "slowed_ratio", "survival", "survival_at"]
+__all__ = [
+    "centred_ranks",
+    "edges",
+    "lognormal_shares",
+    "nearest_boundary",
+    "quantile",
+    "slowed_ratio",
+    "survival",
+    "survival_at",
+]
 
 
 def edges(bounds: Sequence[float]) -> Array:
@@ -79,3 +89,10 @@ def centred_ranks(counts: Array) -> Array:
     if total <= 0:
         return np.zeros_like(counts)
     return np.asarray((np.cumsum(counts) - counts / 2) / total - 0.5)
+
+
+def lognormal_shares(bounds: Sequence[float], p50: float, p99: float) -> Array:
+    """Shares of the buckets when latencies are lognormal with this median and 99th percentile (milliseconds)."""
+    sd = np.log(p99 / p50) / special.ndtri(0.99)
+    below = special.ndtr(np.log(np.asarray(bounds, dtype=np.float64) / p50) / sd)
+    return np.diff(np.concatenate([[0.0], below, [1.0]]))

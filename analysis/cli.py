@@ -1,0 +1,262 @@
+"""``coalmine analysis``: judge recorded releases, compare rules, plan steps. No cluster is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table as Grid
+
+from analysis.model.policy import DEFAULT_BOUNDS_MS, ErrorPolicy, LatencyPolicy, Policy
+from analysis.model.recording import InvalidRecording, Recording, load
+from analysis.model.verdict import Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from analysis.run.plan import Plan
+    from analysis.run.replay import Look
+
+__all__ = ["analysis"]
+
+_MINUTE: Final = 60.0
+_HOUR: Final = 3600.0
+_COLOURS: Final = {Decision.PROMOTE: "green", Decision.ROLL_BACK: "red", Decision.OUTLIER: "yellow"}
+_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@click.group()
+def analysis() -> None:
+    """Judge recorded releases, compare rules, plan steps."""
+
+
+def _policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options for what differs from the default policy."""
+    options = (
+        click.option("--errors-ratio", type=click.FloatRange(min=1), default=1.5, show_default=True, help="As spec.analysis.errors.maxRatio."),
+        click.option("--errors-points", type=click.FloatRange(0, 100), default=0.25, show_default=True, help="As errors.maxIncreasePercent."),
+        click.option("--latency-ratio", type=click.FloatRange(min=1, min_open=True), default=1.25, show_default=True, help="As latency.maxRatio."),
+        click.option("--errors-warm-up", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Seconds."),
+        click.option("--latency-warm-up", type=click.FloatRange(min=0), default=90.0, show_default=True, help="Seconds."),
+        click.option("--slo-percent", type=click.FloatRange(0, 100, min_open=True), help="As errors.sloPercent."),
+        click.option("--rollback-alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), default=0.01, show_default=True),
+        click.option("--promotion-alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), default=0.05, show_default=True),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _policy(bounds: tuple[float, ...], chosen: dict[str, Any]) -> Policy:
+    slo = chosen["slo_percent"]
+    return Policy(
+        bounds,
+        ErrorPolicy(
+            chosen["errors_ratio"],
+            chosen["errors_points"] / 100.0,
+            chosen["errors_warm_up"],
+            None if slo is None else slo / 100.0,
+        ),
+        LatencyPolicy(chosen["latency_ratio"], chosen["latency_warm_up"]),
+        chosen["rollback_alpha"],
+        chosen["promotion_alpha"],
+    )
+
+
+@analysis.command()
+@_FILE
+@click.option("--every", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True, help="Seconds between looks.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each look.")
+@_policy_options
+def replay(file: Path, every: float, *, as_json: bool, **chosen: Any) -> None:
+    r"""Judge a recorded release again, as the controller would have.
+
+    \b
+    coalmine analysis replay release.jsonl
+    coalmine analysis replay release.jsonl.gz --errors-ratio 2 --every 5
+    """
+    from analysis.run.replay import looks  # noqa: PLC0415 - help needs no judge
+
+    recording = _recording(file)
+    policy = _policy(recording.bounds_ms, chosen)
+    if as_json:
+        for look in looks(recording, policy, every=every):
+            click.echo(json.dumps({"time": look.time, **asdict(look.verdict)}))
+        return
+    found = list(looks(recording, policy, every=every))
+    if not found:
+        raise click.ClickException(f"{file}: no canary requests are recorded: there is nothing to judge")
+    _timeline(recording, found, every)
+
+
+def _timeline(recording: Recording, found: list[Look], every: float) -> None:
+    console = Console(highlight=False)
+    start = found[0].time - every
+    if recording.title:
+        console.print(f"[bold]{recording.title}[/bold]")
+    for time, words in sorted([*_changes(found), *((s, "") for s in recording.step_starts if s >= start)]):
+        after = f"{time - start:8.0f} s  "
+        console.print(after + (words or f"[dim]step {1 + sorted(recording.step_starts).index(time)} begins[/dim]"))
+    grid = Grid("metric", "canary", "baseline", "against worse", "for promotion", "in words", box=None, pad_edge=False)
+    for entry in found[-1].verdict.evidence:
+        grid.add_row(
+            entry.metric,
+            _number(entry.canary, entry.metric),
+            _number(entry.baseline, entry.metric),
+            f"{_e(entry.rollback_e)} of {_e(entry.rollback_at)}",
+            f"{_e(entry.promote_e)} of {_e(entry.promote_at)}"
+            if "gross" not in entry.metric and entry.metric != "slo"
+            else "",
+            entry.words,
+        )
+    console.print(f"\nAt the end, after {found[-1].time - start:.0f} s:")
+    console.print(grid)
+
+
+def _changes(found: list[Look]) -> Iterator[tuple[float, str]]:
+    """The looks at which the decision changed."""
+    last = None
+    for look in found:
+        decision = look.verdict.decision
+        if decision is not last:
+            last = decision
+            colour = _COLOURS.get(decision, "default")
+            yield look.time, f"[{colour}]{decision.value}[/{colour}]: {look.verdict.summary}"
+
+
+def _number(value: float | None, metric: str) -> str:
+    if value is None:
+        return "-"
+    if "latency" in metric:
+        return f"{value:.3g} ms"
+    return f"{100 * value:.3g} %" if metric in {"errors", "gross-errors", "slo"} else f"{value:.4g}"
+
+
+def _e(value: float) -> str:
+    return f"{value:.3g}" if value < 1e6 else f"{value:.0e}"  # noqa: PLR2004
+
+
+@analysis.command()
+@_FILE
+@click.option("--every", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="Seconds between looks.")  # fmt: skip
+@_policy_options
+def compare(file: Path, every: float, **chosen: Any) -> None:
+    """Run the rules of Flagger, Argo Rollouts and Kayenta on a recording beside ours."""
+    from analysis.run.compare import compare as rows_of  # noqa: PLC0415
+
+    recording = _recording(file)
+    rows = rows_of(recording, _policy(recording.bounds_ms, chosen), every=every)
+    if not rows:
+        raise click.ClickException(f"{file}: no canary requests are recorded: there is nothing to judge")
+    console = Console(highlight=False)
+    grid = Grid("judge", "decision", "after", "canary requests", "failed", "why", box=None, pad_edge=False)
+    for row in rows:
+        colour = _COLOURS.get(row.decision, "default") if row.decision else "default"
+        decision = f"[{colour}]{row.decision.value}[/{colour}]" if row.decision else "none"
+        after = "" if row.after is None else f"{row.after:.0f} s"
+        grid.add_row(row.judge, decision, after, f"{row.requests:,}", f"{row.errors:,}", row.words)
+    console.print(grid)
+
+
+@analysis.command()
+@click.option("--rps", type=float, required=True, help="Requests a second, both versions together.")
+@click.option("--error-rate", "error_percent", type=float, required=True, help="Percent of requests that fail now.")
+@click.option("--p50", type=float, default=20.0, show_default=True, help="Median latency, milliseconds.")
+@click.option("--p99", type=float, default=80.0, show_default=True, help="99th percentile, milliseconds.")
+@click.option("--pods", type=int, default=10, show_default=True, help="Pods of the present version.")
+@click.option("--canary-pods", type=int, default=3, show_default=True)
+@click.option("--weight", "weights", type=click.FloatRange(0, 100, min_open=True, max_open=True), multiple=True, default=(5, 10, 25, 50), help="Percent; may be repeated.")  # fmt: skip
+@click.option("--errors", "error_ratios", type=click.FloatRange(min=1, min_open=True), multiple=True, default=(1.5, 2, 3, 5, 10), help="Times as many errors; may be repeated.")  # fmt: skip
+@click.option("--latency", "latency_ratios", type=click.FloatRange(min=1, min_open=True), multiple=True, default=(1.1, 1.2, 1.5, 2), help="Times as slow; may be repeated.")  # fmt: skip
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture (svg, png).")
+@click.option("--json", "as_json", is_flag=True)
+@_policy_options
+def plan(*, plot: Path | None, as_json: bool, **chosen: Any) -> None:
+    r"""Say how long each step must be to see a regression, and to promote a version that is as good.
+
+    \b
+    coalmine analysis plan --rps 100 --error-rate 1
+    coalmine analysis plan --rps 5 --error-rate 0.1 --weight 10 --weight 50 --plot plan.svg
+    """
+    from analysis.run.plan import Traffic  # noqa: PLC0415
+    from analysis.run.plan import plan as plans  # noqa: PLC0415
+
+    try:
+        traffic = Traffic(
+            chosen["rps"],
+            chosen["error_percent"] / 100.0,
+            chosen["p50"],
+            chosen["p99"],
+            chosen["pods"],
+            chosen["canary_pods"],
+        )
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    found = plans(
+        traffic,
+        _policy(DEFAULT_BOUNDS_MS, chosen),
+        weights=chosen["weights"],
+        error_ratios=chosen["error_ratios"],
+        latency_ratios=chosen["latency_ratios"],
+    )
+    if as_json:
+        click.echo(json.dumps([asdict(entry) for entry in found]))
+    else:
+        _show_plans(found)
+    if plot is not None:
+        _draw(found, plot)
+
+
+def _show_plans(found: list[Plan]) -> None:
+    first = found[0]
+    grid = Grid("weight", box=None, pad_edge=False)
+    for head in [*(f"errors x{r:g}" for r in first.errors), *(f"latency x{r:g}" for r in first.latency), "equal"]:
+        grid.add_column(head, justify="right")
+    for entry in found:
+        cells = [*entry.errors.values(), *entry.latency.values(), entry.equal]
+        grid.add_row(f"{entry.weight:g} %", *(_span(cell) for cell in cells))
+    console = Console(highlight=False)
+    console.print(
+        "Until a canary that is so much worse is taken back, and until an equal one is promoted (about the median,"
+    )
+    console.print("warm-up included; - is more than a week):\n")
+    console.print(grid)
+
+
+def _span(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    return f"{seconds / _MINUTE:.0f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.0f} h"
+
+
+def _draw(found: list[Plan], path: Path) -> None:
+    try:
+        from analysis.run.picture import draw_plan  # noqa: PLC0415
+    except ImportError:
+        raise click.ClickException("--plot needs matplotlib: pip install 'coalmine[plot]'") from None
+    try:
+        draw_plan(found, path)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"--plot: {error}") from None
+    click.echo(f"wrote {path}", err=True)
+
+
+def _recording(file: Path) -> Recording:
+    try:
+        with contextlib.ExitStack() as stack:
+            opener = gzip.open if file.suffix == ".gz" else open
+            lines = stack.enter_context(opener(file, "rt", encoding="utf-8"))
+            recording = load(lines, str(file))
+    except InvalidRecording as error:
+        raise click.ClickException(str(error)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{file}: cannot be read: {error}") from None
+    return replace(recording, bounds_ms=recording.bounds_ms or (1.0,))
