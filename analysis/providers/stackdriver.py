@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
-from analysis.providers.answers import number, quoted, single
+from analysis.providers.answers import at_path, number, quoted, single
 from analysis.providers.base import ConfigurationError, UnavailableError
 from analysis.providers.http import Call, Http
 from analysis.providers.secrets import Secrets
@@ -33,11 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["open_values"]
 
 _SCOPES: Final = ("https://www.googleapis.com/auth/monitoring.read",)
-
-
-class _Vector(BaseModel):
-    metric: dict[str, str] = {}
-    value: tuple[float, str]
 
 
 class _Data(BaseModel):
@@ -80,7 +75,7 @@ class _Source:
             )
             raise ConfigurationError(msg)
         found = single(data.result, "series", settings.query, "wrap it in sum(…) or avg(…)")
-        return number(_Vector.model_validate(found).value[1], "Cloud Monitoring's value") if found else None
+        return at_path(found, "$.value[1]", "Cloud Monitoring") if found else None
 
     async def close(self) -> None:
         await self._http.close()

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from analysis.api import services
-from analysis.providers.base import ConfigurationError, UnavailableError
+from analysis.providers.base import ConfigurationError, SourceError, UnavailableError
 from analysis.providers.registry import open_settings
 
 pytestmark = pytest.mark.integration
@@ -159,6 +159,41 @@ async def test_other_json_is_never_a_crash(service, body, double, measure):
     tell(double, service, {"body": body})
     with contextlib.suppress(ConfigurationError):
         assert await measure(service).measure(AT) is None
+
+
+def spoilt(document):
+    """Return copies of a document with one part of it replaced by something else, for each part."""
+    yield from (None, 7, "words", [], {}, [[]])
+    if not isinstance(document, dict | list):
+        return
+    for key in document if isinstance(document, dict) else range(len(document)):
+        for other in spoilt(document[key]):
+            copy = document.copy()
+            copy[key] = other
+            yield copy
+
+
+def spoilt_table(text):
+    """The same for CSV."""
+    cells = text.split(",")
+    return [
+        ",".join([*cells[:index], other, *cells[index + 1 :]]) for index in range(len(cells)) for other in ("", "x")
+    ]
+
+
+@pytest.mark.parametrize("service", EACH)
+async def test_an_answer_with_one_part_spoilt_is_never_a_crash(service, double, measure):
+    value = service["answers"]["value"]
+    texts = [json.dumps(body) for body in spoilt(value["body"])] if "body" in value else spoilt_table(value["text"])
+    tell(double, service, *({"text": text} for text in texts))
+    source = measure(service)
+    for text in texts:
+        try:
+            value = await source.measure(AT)
+        except SourceError:
+            continue
+        assert value is None or isinstance(value, float), text
+    assert len(double.seen) >= len(texts)
 
 
 @pytest.mark.parametrize("service", EACH)
