@@ -5,7 +5,7 @@ Documented at https://docs.datadoghq.com/api/latest/metrics/#query-scalar-data-a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from analysis.providers.base import Context, ValueSource
 
 __all__ = ["open_values"]
+
+
+# What Datadog's own query editor calls a single query.
+_ONLY: Final = "query1"
 
 
 class _Column(BaseModel):
@@ -76,7 +80,7 @@ class _Source:
 
     def _body(self, at: float) -> dict[str, Any]:
         settings = self._settings
-        queries = settings.queries or {"value": settings.query or ""}
+        queries = settings.queries or {_ONLY: settings.query or ""}
         attributes = {
             "from": round((at - settings.interval) * 1000),
             "to": round(at * 1000),
@@ -84,6 +88,6 @@ class _Source:
                 {"data_source": "metrics", "name": name, "query": query, "aggregator": settings.aggregator}
                 for name, query in queries.items()
             ],
-            "formulas": [{"formula": settings.formula or "value"}],
+            "formulas": [{"formula": settings.formula or _ONLY}],
         }
         return {"data": {"type": "scalar_request", "attributes": attributes}}

@@ -9,6 +9,8 @@ import json
 import re
 from urllib.parse import parse_qs
 
+import botocore.serialize
+import botocore.session
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -68,7 +70,7 @@ def signature(seen, secret):
 def cloudwatch(address, **more):
     query = {"id": "a", "expression": "SELECT AVG(Errors) FROM App"}
     return CloudWatch.model_validate(
-        {"address": address, "region": "eu-central-1", "metricDataQueries": [query], **more}
+        {"address": address, "region": "eu-central-1", "metricDataQueries": [query]} | more
     )
 
 
@@ -119,6 +121,41 @@ async def test_without_any_identity_aws_is_not_asked(double, opened, no_aws):
     with pytest.raises(ConfigurationError, match=r"cloudWatch\.credentials"):
         await opened(cloudwatch(double.address)).measure(AT)
     assert not double.seen
+
+
+async def test_the_request_is_the_one_that_awss_own_client_makes(double, opened):
+    double.says(body=VALUE)
+    metric = {"namespace": "App", "metricName": "Errors", "dimensions": [{"name": "Service", "value": "payment"}]}
+    queries = [
+        {"id": "a", "expression": "b * 100", "label": "percent", "period": 60},
+        {
+            "id": "b",
+            "returnData": False,
+            "metricStat": {"stat": "p99", "period": 60, "unit": "Count", "metric": metric},
+        },
+    ]
+    settings = cloudwatch(double.address, credentials=CREDENTIALS, metricDataQueries=queries)
+    await opened(settings, id="AKIDEXAMPLE", secret="wJalrXUtnFEMI").measure(AT)
+    (seen,) = double.seen
+    aws_metric = {"Namespace": "App", "MetricName": "Errors", "Dimensions": [{"Name": "Service", "Value": "payment"}]}
+    asked = {
+        "StartTime": 1_699_999_680,
+        "EndTime": 1_699_999_980,
+        "ScanBy": "TimestampDescending",
+        "MetricDataQueries": [
+            {"Id": "a", "Expression": "b * 100", "Label": "percent", "Period": 60, "ReturnData": True},
+            {
+                "Id": "b",
+                "ReturnData": False,
+                "MetricStat": {"Stat": "p99", "Period": 60, "Unit": "Count", "Metric": aws_metric},
+            },
+        ],
+    }
+    model = botocore.session.Session().get_service_model("cloudwatch").operation_model("GetMetricData")
+    theirs = botocore.serialize.create_serializer("json").serialize_to_request(asked, model)
+    assert json.loads(seen["text"]) == json.loads(theirs["body"])
+    for name in ("X-Amz-Target", "Content-Type"):
+        assert seen["headers"][name] == theirs["headers"][name]
 
 
 # Google: https://developers.google.com/identity/protocols/oauth2/service-account#httprest
