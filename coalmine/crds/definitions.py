@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from analysis.api.template import AnalysisTemplateSpec
 from coalmine.crds.schema import Schema, structural
 from mesh.api.destinationrule import DestinationRuleSpec
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
@@ -56,6 +57,7 @@ class Definition:
         columns: Columns of ``kubectl get``.
         name_length: Characters that a resource's name may have.
         categories: Groups of resources that ``kubectl get`` knows.
+        scope: Namespaced or Cluster.
     """
 
     group: str
@@ -69,6 +71,7 @@ class Definition:
     columns: tuple[Column, ...]
     name_length: int = 253
     categories: tuple[str, ...] = ("coalmine",)
+    scope: str = "Namespaced"
 
     @property
     def name(self) -> str:
@@ -128,7 +131,7 @@ class Definition:
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
             "metadata": {"name": self.name, "labels": {"app.kubernetes.io/part-of": "coalmine"}},
-            "spec": {"group": self.group, "names": names, "scope": "Namespaced", "versions": versions},
+            "spec": {"group": self.group, "names": names, "scope": self.scope, "versions": versions},
         }
 
 
@@ -153,6 +156,29 @@ ROLLOUT: Final = Definition(
     ),
     name_length=63,  # it is the value of a label on the Deployment
     categories=("coalmine", "all"),
+)
+
+ANALYSIS_TEMPLATE: Final = Definition(
+    group=GROUP,
+    kind="AnalysisTemplate",
+    plural="analysistemplates",
+    short_names=("cat",),  # Argo Rollouts has at
+    versions=(VERSION,),
+    description="AnalysisTemplate holds metrics, with arguments, that Rollouts of its namespace can refer to in "
+    "spec.analysis.templates.",
+    spec=AnalysisTemplateSpec,
+    status=None,
+    columns=(Column("METRICS", ".spec.metrics[*].name", "Its metrics."), AGE),
+)
+
+CLUSTER_ANALYSIS_TEMPLATE: Final = replace(
+    ANALYSIS_TEMPLATE,
+    kind="ClusterAnalysisTemplate",
+    plural="clusteranalysistemplates",
+    short_names=("ccat",),
+    description="ClusterAnalysisTemplate holds metrics, with arguments, that Rollouts of all namespaces can refer to in "
+    "spec.analysis.templates with clusterScope: true.",
+    scope="Cluster",
 )
 
 TRAFFIC_SPLIT: Final = Definition(
@@ -205,4 +231,11 @@ DESTINATION_RULE: Final = Definition(
     columns=(Column("HOST", ".spec.host", "The host that the rule is for."), AGE),
 )
 
-DEFINITIONS: Final = (ROLLOUT, TRAFFIC_SPLIT, VIRTUAL_SERVICE, DESTINATION_RULE)
+DEFINITIONS: Final = (
+    ROLLOUT,
+    ANALYSIS_TEMPLATE,
+    CLUSTER_ANALYSIS_TEMPLATE,
+    TRAFFIC_SPLIT,
+    VIRTUAL_SERVICE,
+    DESTINATION_RULE,
+)

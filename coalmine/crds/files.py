@@ -28,7 +28,9 @@ def documents() -> dict[PurePosixPath, list[dict[str, Any]]]:
         found[PurePosixPath("crds", f"{definition.group}_{definition.plural}.yaml")] = [definition.dump()]
         if definition.own:
             part = "mesh" if definition.group == MESH_GROUP else "controller"
-            found[PurePosixPath("deploy", part, "unknown-fields.yaml")] = refuse_unknown_fields(definition)
+            found.setdefault(PurePosixPath("deploy", part, "unknown-fields.yaml"), []).extend(
+                refuse_unknown_fields(definition)
+            )
     return found
 
 
