@@ -33,10 +33,11 @@ lint: $(VENV)/.installed ## Style, types, layers, generated files
 unit: $(VENV)/.installed ## Tests without servers
 	$(BIN)/pytest tests/unit --numprocesses 2 --cov --cov-report= $(ARGS)
 
-binaries: $(VENV)/.installed ## Get Kubernetes' binaries into the cache (minutes when they must be built)
+binaries: $(VENV)/.installed ## Get the programs that tests run into the cache (minutes when they must be built)
 	$(BIN)/coalmine local binaries
+	$(BIN)/python tests/tools/prometheus/build.py
 
-integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver and real Envoys
+integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver, Envoys and Prometheus
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/integration --cov --cov-append --cov-report=term:skip-covered $(ARGS)
 
 bench-judges: $(VENV)/.installed ## Our judge beside the rivals' rules on simulated releases (ARGS=--quick: minutes)

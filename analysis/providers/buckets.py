@@ -3,7 +3,7 @@
 A count at a bound is taken only where it is known: where no bucket of the histogram lies across the bound. So classic and
 explicit histograms must have each of the judge's bounds among their own (they may have more), and exponential ones, whose
 buckets are narrow and elsewhere, are judged at bounds of the coarsest exponential scale that is still useful
-(``EXPONENTIAL_BOUNDS_MS``), which every finer scale has too.
+(``exponential_bounds``), which every finer scale has too.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["EXPONENTIAL_BOUNDS_MS", "Buckets", "LayoutError", "exponential", "from_cumulative", "to_bounds"]
+__all__ = ["Buckets", "LayoutError", "exponential", "exponential_bounds", "from_cumulative", "to_bounds"]
 
 _SAME: Final = 1e-6
 """Relative difference of two bounds that are the same one, written in seconds and in milliseconds."""
 _SHOWN: Final = 12
+_SECOND_MS: Final = 1000.0
 _SCALE: Final = 2
 """Four bounds to each doubling: 19 % from one to the next."""
-EXPONENTIAL_BOUNDS_MS: Final = tuple(1000.0 * 2.0 ** (index / 2**_SCALE) for index in range(-9 * 4, 5 * 4 + 1))
-"""From about 2 ms to 32 s: where exponential histograms of seconds have bounds at scale 2 and every finer one."""
 
 
 class LayoutError(Exception):
@@ -85,6 +84,17 @@ def exponential(scale: int, zero: float, offset: int, counts: Sequence[float], u
     ends = [unit_ms * 2.0 ** ((offset + index) * step) for index in range(len(counts) + 1)]
     # Nothing is known about what lies in the zero bucket, except that it is far below every bound.
     return Buckets((-math.inf, *ends[:-1]), (0.0, *ends[1:]), (zero, *counts))
+
+
+def exponential_bounds(unit_ms: float) -> tuple[float, ...]:
+    """Return bounds from about 2 ms to 32 s that exponential histograms have at scale 2 and at every finer one.
+
+    Args:
+        unit_ms: Milliseconds in the unit of the values.
+    """
+    first = -9 if unit_ms == _SECOND_MS else 1
+    steps = 2**_SCALE
+    return tuple(unit_ms * 2.0 ** (index / steps) for index in range(first * steps, (first + 14) * steps + 1))
 
 
 def to_bounds(buckets: Buckets, bounds_ms: Sequence[float]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 from analysis.api import services
+from analysis.api.prometheus import PrometheusQuery
 from analysis.providers.base import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _MODULES: Final[dict[type[Resource], str]] = {
     services.Job: "job",
     services.NewRelic: "newrelic",
     services.Plugin: "plugins",
+    PrometheusQuery: "prometheus.values",
     services.Stackdriver: "stackdriver",
     services.Web: "web",
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from coalmine.local.progress import Progress, Update
 
-__all__ = ["PACKAGES", "fetch"]
+__all__ = ["PACKAGES", "compile_program", "fetch"]
 
 PACKAGES: Final = {
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
@@ -48,20 +48,44 @@ def fetch(name: str, folder: Path, progress: Progress, env: Mapping[str, str]) -
         # Our own Go, if there has to be one, lies beside the versioned folders: it serves all of them.
         go = toolchain.find(module, folder.parent.parent, progress, env)
         with progress.task(f"building {name} with Go (minutes, once)") as update:
-            _build(name, module, go, env, update)
+            compile_program(PACKAGES[name], module / name, go, env, update, flags=_linker_flags())
         path = install(module / name, folder, name)
     progress.line(f"{name}: built in {time.monotonic() - begun:.0f} s")
     return path
 
 
-def _build(name: str, module: Path, go: toolchain.Toolchain, env: Mapping[str, str], update: Update) -> None:
-    command = [str(go.program), "build", "-v", "-trimpath", "-ldflags", _linker_flags(), "-o", name, PACKAGES[name]]
+def compile_program(
+    package: str,
+    target: Path,
+    go: toolchain.Toolchain,
+    env: Mapping[str, str],
+    update: Update,
+    *,
+    flags: str = "-s -w",
+    tags: str = "",
+) -> None:
+    """Build a Go program.
+
+    Args:
+        package: Which one.
+        target: Where to: in the folder with the go.mod that pins it.
+        go: What builds it.
+        env: The environment.
+        update: Told what is being done.
+        flags: For the linker.
+        tags: Build tags, separated by commas.
+
+    Raises:
+        SourceUnusableError: A module cannot be downloaded, or the build fails.
+    """
+    options = ["-v", "-trimpath", "-ldflags", flags, "-tags", tags, "-o", str(target)]
+    command = [str(go.program), "build", *options, package]
     fixed = {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     said: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
     compiled = 0
     with subprocess.Popen(
         command,
-        cwd=module,
+        cwd=target.parent,
         env={**env, **go.env, **fixed},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -76,7 +100,7 @@ def _build(name: str, module: Path, go: toolchain.Toolchain, env: Mapping[str, s
                 compiled += 1
                 update(f"{compiled} packages")
     if process.returncode:
-        raise SourceUnusableError(f"`go build {PACKAGES[name]}` failed: {' / '.join(said) or process.returncode}")
+        raise SourceUnusableError(f"`go build {package}` failed: {' / '.join(said) or process.returncode}")
 
 
 def _linker_flags() -> str:
