@@ -13,10 +13,11 @@ from matplotlib import pyplot as plt
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.judges.simulate import Case
+    from benchmarks.judges.case import Case
+    from benchmarks.judges.run import Outcome
 
 
-def draw(cases: list[Case], results: dict[str, list[dict]], path: Path) -> None:
+def draw(cases: list[Case], results: dict[str, list[dict[str, Outcome]]], path: Path) -> None:
     """Write the picture. A judge is one colour; hollow marks found fewer than four of five regressions."""
     judges = list(next(iter(results.values()))[0])
     nulls = [case for case in cases if case.group == "null"]
@@ -29,7 +30,7 @@ def draw(cases: list[Case], results: dict[str, list[dict]], path: Path) -> None:
         wrong = [100 * _share(results[case.name], judge) for case in nulls]
         left.scatter([max(w, 0.15) for w in wrong], range(len(nulls)), label=judge, **style)
         for row, case in enumerate(worse):
-            times = [run[judge]["RollBack"] for run in results[case.name] if run[judge]["RollBack"] is not None]
+            times = [run[judge].rolled_back for run in results[case.name] if run[judge].rolled_back is not None]
             if times:
                 full = len(times) >= 0.8 * len(results[case.name])
                 right.scatter(median(times), row, facecolors=style["color"] if full else "none",
@@ -48,5 +49,5 @@ def draw(cases: list[Case], results: dict[str, list[dict]], path: Path) -> None:
     plt.close(figure)
 
 
-def _share(runs: list[dict], judge: str) -> float:
-    return sum(run[judge]["RollBack"] is not None for run in runs) / len(runs)
+def _share(runs: list[dict[str, Outcome]], judge: str) -> float:
+    return sum(run[judge].rolled_back is not None for run in runs) / len(runs)

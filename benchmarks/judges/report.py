@@ -1,114 +1,124 @@
-"""The table judges × scenarios, with exact binomial bounds."""
+"""The tables judges × scenarios, with exact binomial bounds, as text and as Markdown."""
 
 from __future__ import annotations
 
-import math
-from statistics import median
+from dataclasses import dataclass
+from statistics import mean, median
 from typing import TYPE_CHECKING
 
-from scipy import stats
+from analysis.stats.classical import clopper_pearson
+from benchmarks.judges.wald import bound
 
 if TYPE_CHECKING:
-    from benchmarks.judges.simulate import Case
+    from collections.abc import Callable
 
-CONFIDENCE = 0.95
+    from benchmarks.judges.case import Case
+    from benchmarks.judges.run import Outcome
+
+    Results = dict[str, list[dict[str, Outcome]]]
+
+__all__ = ["markdown", "text"]
 
 
-def table(cases: list[Case], results: dict[str, list[dict]], every: float) -> str:
-    """Three tables as text: false rollbacks, regressions, promotion."""
-    runs = len(next(iter(results.values())))
-    judges = list(next(iter(results.values()))[0])
+@dataclass(frozen=True)
+class Sheet:
+    """One table."""
+
+    title: str
+    rows: list[list[str]]
+
+
+def text(cases: list[Case], results: Results, every: float) -> str:
+    """All tables for a terminal."""
     lines = []
-    for group, title, cell in (
-        ("null", "The same version twice: rolled back, %", _wrong),
-        ("regression", "A worse version: rolled back, % / median seconds", _found),
-        ("promotion", "Promotion: promoted, % / median seconds", _promoted),
-    ):
-        chosen = [case for case in cases if case.group == group]
-        if not chosen:
-            continue
-        lines += ["", f"{title} ({runs} runs, a look every {every:g} s)", _row(["", *judges, "target"])]
-        for case in chosen:
-            cells = [cell([run[judge] for run in results[case.name]]) for judge in judges]
-            if group == "regression" and (bound := wald(case)) is not None:
-                cells[0] += f" ({_ratio(results[case.name], judges[0], bound)})"
-            lines.append(_row([case.name, *cells, case.target or ("<= 1" if group == "null" else "")]))
-    lines += [
-        "",
-        *_harm(cases, results, judges),
-        f"With {runs} runs, 0 wrong means at most {_upper(0, runs):.1f} % (exact, 95 %).",
+    for sheet in _sheets(cases, results, every):
+        widths = [max(len(row[i]) for row in sheet.rows) for i in range(len(sheet.rows[0]))]
+        lines += ["", sheet.title]
+        for first, *rest in sheet.rows:
+            lines.append(f"{first:{widths[0]}}" + "".join(f"  {c:>{w}}" for c, w in zip(rest, widths[1:], strict=True)))
+    return "\n".join([*lines, "", *_notes(results)])
+
+
+def markdown(cases: list[Case], results: Results, every: float) -> str:
+    """All tables for the documentation."""
+    lines = []
+    for sheet in _sheets(cases, results, every):
+        head, *rows = (f"| {' | '.join(row)} |" for row in sheet.rows)
+        lines += [f"**{sheet.title}**", "", head, "|" + " --- |" * len(sheet.rows[0]), *rows, ""]
+    return "\n".join([*lines, *_notes(results), ""])
+
+
+def _sheets(cases: list[Case], results: Results, every: float) -> list[Sheet]:
+    runs, judges = len(next(iter(results.values()))), list(next(iter(results.values()))[0])
+    how = f"({runs} runs, a look every {every:g} s)"
+    groups = {group: [case for case in cases if case.group == group] for group in ("null", "regression", "promotion")}
+    harmed = [case for case in groups["regression"] if case.excess > 0]
+    sheets = [
+        _sheet(f"The same version twice: rolled back, % {how}", groups["null"], results, judges, _wrong),
+        _sheet(
+            f"A worse version: rolled back, % / median seconds {how}", groups["regression"], results, judges, _found
+        ),
+        _sheet("Harm before the rollback: canary requests / excess failures, mean", harmed, results, judges, _harm),
+        _sheet(f"Promotion: promoted, % / median seconds {how}", groups["promotion"], results, judges, _promoted),
     ]
-    lines.append("In brackets: our median over the Wald bound, which knows both rates beforehand.")
-    return "\n".join(lines)
+    for sheet, chosen in zip(sheets, (groups["null"], groups["regression"], [], groups["promotion"]), strict=True):
+        _with_targets(sheet, chosen)
+    if len(sheets[1].rows) > 1:
+        _with_bounds(sheets[1], groups["regression"], results, judges[0])
+    return [sheet for sheet in sheets if len(sheet.rows) > 1]
 
 
-def wald(case: Case) -> float | None:
-    """Expected seconds of Wald's sequential test at α = 1 % that knows both error rates; None for latency cases."""
-    if case.canary_errors < 0 or case.errors <= 0:
-        return None
-    left = math.log(100.0)
-    for share in case.shares:
-        gain = case.rps * _information(case.errors, case.canary_errors, share)
-        if left <= gain * case.step_seconds:
-            return case.shares.index(share) * case.step_seconds + left / gain
-        left -= gain * case.step_seconds
-    return None
+def _sheet(
+    title: str, cases: list[Case], results: Results, judges: list[str], cell: Callable[[list[Outcome]], str]
+) -> Sheet:
+    rows = [[case.name, *(cell([run[judge] for run in results[case.name]]) for judge in judges)] for case in cases]
+    return Sheet(title, [["", *judges], *rows])
 
 
-def _information(p: float, worse: float, share: float) -> float:
-    """Log likelihood ratio a request of the sum (Poisson), given only which arm the failures fall to."""
-    bad = share * worse + (1 - share) * p
-    q, r = share, share * worse / bad
-    return bad * (r * math.log(r / q) + (1 - r) * math.log((1 - r) / (1 - q)))
+def _with_targets(sheet: Sheet, cases: list[Case]) -> None:
+    if cases:
+        sheet.rows[0].append("target")
+    for row, case in zip(sheet.rows[1:], cases, strict=False):
+        row.append(case.target or ("≤ 1" if case.group == "null" else "–"))
 
 
-def _ratio(runs: list[dict], judge: str, bound: float) -> str:
-    times = [run[judge]["RollBack"] for run in runs if run[judge]["RollBack"] is not None]
-    return f"{median(times) / bound:.1f}x" if times else "-"
+def _with_bounds(sheet: Sheet, cases: list[Case], results: Results, judge: str) -> None:
+    """Wald's bound, and how many times that our median is."""
+    sheet.rows[0] += ["Wald", "×"]
+    for row, case in zip(sheet.rows[1:], cases, strict=True):
+        best = bound(case)
+        times = [run[judge].rolled_back for run in results[case.name] if run[judge].rolled_back is not None]
+        row.append(f"{best:.0f}" if best else "–")
+        row.append(f"{median(times) / best:.1f}" if best and times else "–")
 
 
-def _wrong(runs: list[dict]) -> str:
-    hits = sum(run["RollBack"] is not None for run in runs)
-    return f"{100 * hits / len(runs):.3g}" + (
-        f" [{_lower(hits, len(runs)):.1f}-{_upper(hits, len(runs)):.1f}]" if hits else ""
-    )
+def _wrong(runs: list[Outcome]) -> str:
+    hits = sum(run.rolled_back is not None for run in runs)
+    low, high = clopper_pearson(hits, len(runs))
+    return f"{100 * hits / len(runs):.3g} [{100 * low:.1f}–{100 * high:.1f}]" if hits else "0"
 
 
-def _found(runs: list[dict]) -> str:
-    return _share_and_time(runs, "RollBack")
+def _found(runs: list[Outcome]) -> str:
+    return _share_and_time(runs, [run.rolled_back for run in runs])
 
 
-def _promoted(runs: list[dict]) -> str:
-    return _share_and_time(runs, "Promote")
+def _promoted(runs: list[Outcome]) -> str:
+    return _share_and_time(runs, [run.promoted for run in runs])
 
 
-def _share_and_time(runs: list[dict], what: str) -> str:
-    times = [run[what] for run in runs if run[what] is not None]
-    return f"{100 * len(times) / len(runs):.3g}/{median(times):.0f}" if times else "0"
+def _share_and_time(runs: list[Outcome], times: list[float | None]) -> str:
+    hits = [time for time in times if time is not None]
+    return f"{100 * len(hits) / len(runs):.3g}/{median(hits):.0f}" if hits else "0"
 
 
-def _harm(cases: list[Case], results: dict[str, list[dict]], judges: list[str]) -> list[str]:
-    lines = ["Harm before the rollback: canary requests / excess failures, mean", _row(["", *judges, ""])]
-    for case in cases:
-        if case.group == "regression" and case.canary_errors >= 0:
-            cells = []
-            for judge in judges:
-                own = [run[judge] for run in results[case.name]]
-                requests, excess = (sum(run[key] for run in own) / len(own) for key in ("requests", "excess"))
-                cells.append(f"{requests:.0f}/{excess:.0f}")
-            lines.append(_row([case.name, *cells, ""]))
-    return lines if len(lines) > 2 else []
+def _harm(runs: list[Outcome]) -> str:
+    return f"{mean(run.requests for run in runs):.0f}/{mean(run.excess for run in runs):.0f}"
 
 
-def _lower(hits: int, runs: int) -> float:
-    return 100 * float(stats.beta.ppf((1 - CONFIDENCE) / 2, hits, runs - hits + 1)) if hits else 0.0
-
-
-def _upper(hits: int, runs: int) -> float:
-    side = CONFIDENCE if not hits else (1 + CONFIDENCE) / 2
-    return 100 * float(stats.beta.ppf(side, hits + 1, runs - hits)) if hits < runs else 100.0
-
-
-def _row(cells: list[str]) -> str:
-    first, *rest = cells
-    return f"{first:40}" + "".join(f"{cell:>17}" for cell in rest)
+def _notes(results: Results) -> list[str]:
+    runs = len(next(iter(results.values())))
+    most = 100 * clopper_pearson(0, runs, 0.9)[1]
+    return [
+        f"In brackets: exact 95 % bounds. With {runs} runs, 0 wrong means at most {most:.1f} % at 95 %.",
+        "Wald: expected seconds of the test that knows both error rates beforehand; ×: our median over it.",
+    ]
