@@ -10,6 +10,7 @@ from analysis.api.prometheus import PrometheusQuery
 from analysis.providers.base import ConfigurationError
 
 if TYPE_CHECKING:
+    from analysis.api.metric import Provider
     from analysis.providers.base import Context, ValueSource
     from crds.base import Resource
 
@@ -31,25 +32,18 @@ _MODULES: Final[dict[type[Resource], str]] = {
 }
 
 
-def open_values(provider: Resource, context: Context) -> ValueSource:
+def open_values(provider: Provider, context: Context) -> ValueSource:
     """Return the source of values that a metric's ``provider`` names. It connects on the first measurement.
 
     Args:
-        provider: A model with one field for each provider, of which one is set.
+        provider: Its one field that is set says where values come from.
         context: What the source may use besides its settings.
 
     Raises:
-        ConfigurationError: Not one provider is set; or as ``open_settings``.
+        ConfigurationError: As ``open_settings``.
     """
-    fields = type(provider).model_fields
-    written = {
-        field.alias or name: value for name, field in fields.items() if (value := getattr(provider, name)) is not None
-    }
-    if len(written) != 1:
-        msg = f"provider has {', '.join(written) or 'nothing'}: write exactly one of {', '.join(f.alias or n for n, f in fields.items())}"
-        raise ConfigurationError(msg)
-    (settings,) = written.values()
-    return open_settings(settings, context)
+    settings = (getattr(provider, name) for name in type(provider).model_fields)
+    return open_settings(next(found for found in settings if found is not None), context)
 
 
 def open_settings(settings: Resource, context: Context) -> ValueSource:

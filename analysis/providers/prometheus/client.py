@@ -69,7 +69,8 @@ class Client:
         self._settings = settings
         self._context = context
         self._place = _place(settings.address)
-        self._session: requests.Session | None = None
+        self._connection: PrometheusConnect | None = None
+        self._session = requests.Session()
         self._tls: TlsFiles | None = None
         self._turn = asyncio.Lock()
 
@@ -86,29 +87,26 @@ class Client:
         secrets = Secrets(self._context.secret)
         headers = await self._headers(secrets)
         async with self._turn:  # a session is not safe for several threads
-            session = await self._connected(secrets)
+            files = await read_tls(self._settings.tls, secrets)
             try:
                 async with asyncio.timeout(self._settings.timeout):
-                    return await asyncio.to_thread(self._ask, session, headers, query, at, secrets)
+                    return await asyncio.to_thread(self._ask, files, headers, query, at, secrets)
             except TimeoutError as error:
                 raise self._late() from error
 
     async def close(self) -> None:
         """Close the connection."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        self._session.close()
+        self._connection = None
 
-    def _ask(self, session: requests.Session, headers: dict[str, str], query: str, at: float, secrets: Secrets) -> Any:
+    def _ask(self, files: TlsFiles, headers: dict[str, str], query: str, at: float, secrets: Secrets) -> Any:
         def check(response: requests.Response, **_: Any) -> None:
             self._check(response, query, secrets)
 
-        session.hooks = {"response": [check]}
-        url = self._settings.address.rstrip("/")
-        timeout = self._settings.timeout
         try:
-            connection = PrometheusConnect(url, headers=headers, session=session, timeout=timeout)
-            session.mount(url, _Adapter(context_of(self._tls or (True, "", "", ""))))
+            connection = self._connected(files)
+            connection.headers = headers
+            self._session.hooks = {"response": [check]}
             return connection.custom_query(query, params={"time": f"{at:.3f}", **_PARAMETERS})
         except SourceError:
             raise
@@ -118,7 +116,7 @@ class Client:
                 "secrets of one line"
             )
             raise ConfigurationError(msg) from error
-        except (requests.exceptions.JSONDecodeError, KeyError, TypeError) as error:
+        except (requests.exceptions.JSONDecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
             msg = f"{self._place} does not answer as Prometheus does: correct the address"
             raise ConfigurationError(msg) from error
         except requests.Timeout as error:
@@ -176,17 +174,19 @@ class Client:
             headers["Authorization"] = await secrets.basic(settings.basic_auth)
         return headers
 
-    async def _connected(self, secrets: Secrets) -> requests.Session:
-        files = await read_tls(self._settings.tls, secrets)
-        if self._session is None or files != self._tls:
-            await self.close()
+    def _connected(self, files: TlsFiles) -> PrometheusConnect:
+        if self._connection is None or files != self._tls:
+            self._session.close()
+            address = self._settings.address.rstrip("/")
             session = requests.Session()
             session.verify = files[0]
             # Otherwise a .netrc would replace the login that the settings write. Proxies are still the environment's.
-            session.proxies = dict(requests.utils.get_environ_proxies(self._settings.address))
+            session.proxies = dict(requests.utils.get_environ_proxies(address))
             session.trust_env = False
+            self._connection = PrometheusConnect(address, session=session, timeout=self._settings.timeout)
+            session.mount(address, _Adapter(context_of(files)))
             self._session, self._tls = session, files
-        return self._session
+        return self._connection
 
     def _late(self) -> UnavailableError:
         return UnavailableError(f"Prometheus at {self._place} did not answer within {self._settings.timeout:g} s")

@@ -1,19 +1,17 @@
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import get_args
 
 import pytest
 
 from analysis.api import services
+from analysis.api.metric import Provider
 from analysis.api.secret import SecretKeyRef
+from analysis.providers import registry
 from analysis.providers.base import ConfigurationError, Context
 from analysis.providers.registry import open_settings, open_values
-from crds.base import Resource
-
-
-class Provider(Resource):
-    web: services.Web | None = None
-    new_relic: services.NewRelic | None = None
 
 
 async def _secret(name, key):
@@ -31,12 +29,12 @@ async def test_the_one_provider_that_is_set_is_opened():
     await source.close()
 
 
-def test_none_and_two_are_refused_with_the_choice():
-    with pytest.raises(ConfigurationError, match="provider has nothing: write exactly one of web, newRelic"):
-        open_values(Provider(), CONTEXT)
-    both = Provider(web=WEB, new_relic=services.NewRelic(account_id="1", api_key=KEY, query="q"))
-    with pytest.raises(ConfigurationError, match="provider has web, newRelic"):
-        open_values(both, CONTEXT)
+def test_every_provider_of_a_metric_has_a_module():
+    fields = Provider.model_fields.values()
+    models = {part for field in fields for part in get_args(field.annotation) if part is not type(None)}
+    assert models == set(registry._MODULES)
+    for module in registry._MODULES.values():
+        assert callable(importlib.import_module(f"analysis.providers.{module}").open_values)
 
 
 def test_what_is_no_source_of_values_is_refused():
