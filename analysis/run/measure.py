@@ -139,15 +139,20 @@ class Measurements:
         name, metric = measured.metric.name, measured.metric
         while (at := next_time(metric, began=self._began, taken=self._taken[name], now=self._clock())) is not None:
             await self._sleep(max(at - self._clock(), 0.0))
+            taken = self._taken[name]
             pause = await self._measure(name, measured, at)
             self._on_change()
+            if self._taken[name] == taken and metric.provider.job is not None:
+                pause = max(pause, metric.interval)  # the same Job is asked for again, but not at once
             if pause:
                 await self._sleep(pause)
 
     async def _measure(self, name: str, measured: Measured, at: float) -> float:
         """Take one measurement; return how long the service asked to be left alone."""
         try:
-            async with asyncio.timeout(max(measured.metric.interval, _GRACE_SECONDS)):
+            # A Job takes as long as it takes; its own activeDeadlineSeconds ends it.
+            patience = None if measured.metric.provider.job else max(measured.metric.interval, _GRACE_SECONDS)
+            async with asyncio.timeout(patience):
                 sources = [source for source in (measured.canary, measured.baseline) if source is not None]
                 values = await asyncio.gather(*(source.measure(at) for source in sources))
         except TimeoutError:
@@ -158,9 +163,9 @@ class Measurements:
             return self._failed(name, measured.metric, SourceError(f"{type(error).__name__}: {error}"))
         self._errors[name] = 0
         series = self._series[name]
-        if any(value is None or not math.isfinite(value) for value in values):
-            missing = "canary" if values[0] is None else "baseline"
-            self._series[name] = ValueSeries(series.policy, series.samples, f"no data for the {missing}")
+        missing = [arm for arm, v in zip(("canary", "baseline"), values, strict=False) if v is None or not math.isfinite(v)]
+        if missing:
+            self._series[name] = ValueSeries(series.policy, series.samples, f"no data for the {' and the '.join(missing)}")
             return 0.0
         numbers = [float(value) for value in values if value is not None]
         sample = ValueSample(at, numbers[0], numbers[1] if len(numbers) > 1 else None)
