@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -11,6 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from crds.base import Duration, Resource, ResourceName, ServiceName
 from crds.schema import Rule, rules
 from mesh.api.trafficsplit import OutlierDetection
+from rollouts.api.analysis import Analysis, ErrorAnalysis, LatencyAnalysis, OnInconclusive, OnOutlierPod
 from rollouts.api.status import (
     EvidenceStatus,
     HistoryEntry,
@@ -30,6 +30,7 @@ __all__ = [
     "HistoryEntry",
     "LatencyAnalysis",
     "OnInconclusive",
+    "OnOutlierPod",
     "Outcome",
     "Pause",
     "Phase",
@@ -99,89 +100,6 @@ class Step(Resource):
     def _exactly_one(self) -> Step:
         if sum(f is not None for f in (self.set_weight, self.pause, self.approval)) != 1:
             msg = "a step sets exactly one of setWeight, pause, approval: write one step for each"
-            raise ValueError(msg)
-        return self
-
-
-class OnInconclusive(StrEnum):
-    """What happens when a step's ``maxStepDuration`` passes and the evidence says neither promote nor roll back."""
-
-    HOLD = "Hold"
-    PROMOTE = "Promote"
-    ROLL_BACK = "RollBack"
-
-
-class ErrorAnalysis(Resource):
-    """The canary is fine while its error rate is at most maxRatio × the baseline's + maxIncreasePercent."""
-
-    enabled: Annotated[bool, Field(description="Whether errors are judged.")] = True
-    max_ratio: Annotated[
-        float, Field(ge=1, le=100, description="Tolerated ratio of the error rates: 1.5 is half as many errors again.")
-    ] = 1.5
-    max_increase_percent: Annotated[
-        float, Field(ge=0, le=100, description="Percentage points of errors tolerated beyond that ratio.")
-    ] = 0.25
-    slo_percent: Annotated[
-        float | None,
-        Field(
-            gt=0, le=100, description="A share of failed requests that is never tolerated, with or without a baseline."
-        ),
-    ] = None
-    warm_up: Annotated[Duration, Field(description="The first part of a canary pod's life, which does not count.")] = (
-        10.0
-    )
-
-
-class LatencyAnalysis(Resource):
-    """The canary is fine while it is at most maxRatio × as slow as the baseline."""
-
-    enabled: Annotated[bool, Field(description="Whether latency is judged.")] = True
-    max_ratio: Annotated[
-        float, Field(gt=1, le=100, description="Tolerated slow-down: 1.25 is a quarter slower than the baseline.")
-    ] = 1.25
-    warm_up: Annotated[Duration, Field(description="The first part of a canary pod's life, which does not count.")] = (
-        90.0
-    )
-
-
-class Analysis(Resource):
-    """How each setWeight step is judged."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            Rule(
-                rule="!has(self.minStepDuration) || !has(self.maxStepDuration)"
-                " || duration(self.minStepDuration) <= duration(self.maxStepDuration)",
-                message="minStepDuration is longer than maxStepDuration: shorten it or lengthen maxStepDuration",
-            )
-        )
-    )
-
-    enabled: Annotated[
-        bool, Field(description="Whether steps are judged at all; without it they last minStepDuration.")
-    ] = True
-    errors: Annotated[ErrorAnalysis, Field(description="How errors are judged.")] = ErrorAnalysis()
-    latency: Annotated[LatencyAnalysis, Field(description="How latency is judged.")] = LatencyAnalysis()
-    rollback_alpha: Annotated[
-        float,
-        Field(gt=0, lt=0.5, description="Probability of ever rolling back a canary that is as good as the baseline."),
-    ] = 0.01
-    promotion_alpha: Annotated[
-        float, Field(gt=0, lt=0.5, description="Probability of promoting a canary that is worse by the margin.")
-    ] = 0.05
-    min_step_duration: Annotated[Duration, Field(description="A step lasts at least this long.")] = 30.0
-    max_step_duration: Annotated[Duration, Field(description="After this, onInconclusive decides.")] = 1800.0
-    on_inconclusive: Annotated[
-        OnInconclusive,
-        Field(
-            description="What happens when maxStepDuration passes and the evidence says neither promote nor roll back."
-        ),
-    ] = OnInconclusive.HOLD
-
-    @model_validator(mode="after")
-    def _durations_are_in_order(self) -> Analysis:
-        if self.min_step_duration > self.max_step_duration:
-            msg = "minStepDuration is longer than maxStepDuration: shorten it or lengthen maxStepDuration"
             raise ValueError(msg)
         return self
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from crds.base import Resource
 from crds.schema import list_map
-from mesh.api.trafficsplit import Condition  # noqa: TC001 - pydantic reads it at run time
+from mesh.api.trafficsplit import Condition
 
 __all__ = ["EvidenceStatus", "HistoryEntry", "Outcome", "Phase", "RolloutStatus", "Version", "WeightStatus"]
 
@@ -41,6 +41,9 @@ class WeightStatus(Resource):
     """The three numbers of a step, in percent, and what the proxies say."""
 
     configured: int = 0
+    held_back: Annotated[
+        int, Field(description="What stable keeps of a step of 100 percent, to compare with until the verdict.")
+    ] = 0
     acknowledged: Annotated[int | None, Field(description="In force at every affected proxy.")] = None
     actual: Annotated[float | None, Field(description="The canary's measured share of the requests in this step.")] = (
         None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rollouts.core.notes import Announcement
 
 __all__ = [
-    "Action", "AddFinalizer", "Adopt", "Apply", "ClearFailed", "Delete", "MarkFailed", "Plan", "Release", "RemoveFinalizer", "SetTraffic",
+    "Action", "AddFinalizer", "Adopt", "Apply", "ClearFailed", "Delete", "Evict", "MarkFailed", "Plan", "Release", "RemoveFinalizer", "SetTraffic",
     "StopTraffic", "Unpause",
 ]  # fmt: skip
 
@@ -59,6 +59,14 @@ class Delete:
     kind: str
     name: str
     uid: str = ""
+
+
+@dataclass(frozen=True)
+class Evict:
+    """Evict one pod of the canary, so that another takes its place."""
+
+    pod: str
+    uid: str
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,7 @@ Action = (
     | Release
     | Apply
     | Delete
+    | Evict
     | SetTraffic
     | StopTraffic
     | Unpause

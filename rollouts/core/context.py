@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from rollouts.api.analysis import MOST_HELD_BACK
 from rollouts.core.canary import capacity
 from rollouts.core.machine import Event, State
 
@@ -142,6 +143,12 @@ class Context:
         """Whether nothing of a canary is left."""
         return self.o.canary is None and self.o.canary_service is None
 
+    def pod_words(self, pod: str) -> str:
+        """Return a canary pod with its node, as people read it."""
+        known, replaced = self.o.canary_pods.get(pod), self.notes.replaced
+        node = known.node if known else replaced.node if replaced and replaced.name == pod else ""
+        return f"{pod} on node {node}" if node else pod
+
     # --- traffic --------------------------------------------------------------------------------------------------
 
     @property
@@ -196,6 +203,45 @@ class Context:
     def step_weight(self) -> int:
         """The weight that the present step asks for; the one in force where it asks for none."""
         return self.notes.weight if self.step is None or self.step.set_weight is None else self.step.set_weight
+
+    @property
+    def share_to_come(self) -> int:
+        """The weight that the present step sets: of 100 %, what is held back for a comparison is left on stable."""
+        if self.step_weight < FULL or not self.judged or self.step is None or self.step.set_weight is None:
+            return self.step_weight
+        return FULL - self.spec.analysis.holdback_percent
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a person is asked because a step's evidence decides nothing."""
+        step = self.step
+        return self.notes.state is State.AWAITING_APPROVAL and step is not None and step.set_weight is not None
+
+    @property
+    def held_back(self) -> int:
+        """Percent that stable keeps of a step of 100 %; 0 where none is held back."""
+        steps = self.spec.steps[: self.index + 1]
+        asked = next((s.set_weight for s in reversed(steps) if s.set_weight is not None), None)
+        kept = FULL - self.notes.weight
+        return kept if asked == FULL and self.notes.weight and kept <= MOST_HELD_BACK and self.weight_is_set else 0
+
+    @property
+    def weight_is_set(self) -> bool:
+        """Whether the weight in the notes is the present step's, not the one before."""
+        return self.notes.state in {
+            State.WEIGHTING,
+            State.JUDGING,
+            State.PAUSED,
+            State.AWAITING_APPROVAL,
+            State.INCONCLUSIVE,
+        }
+
+    @property
+    def weight_words(self) -> str:
+        """The weight as people read it."""
+        kept = self.held_back
+        words = f", {kept} % held back on stable to compare with until the verdict" if kept else ""
+        return f"{self.notes.weight} %{words}"
 
     @property
     def weight_to_come(self) -> int:

@@ -12,6 +12,7 @@ from rollouts.core.actions import (
     Apply,
     ClearFailed,
     Delete,
+    Evict,
     MarkFailed,
     Release,
     RemoveFinalizer,
@@ -50,7 +51,7 @@ def missing_actions(c: Context) -> tuple[Action, ...]:
         return (RemoveFinalizer(),) if FINALIZER in c.o.subject.finalizers else ()
     if c.problem is not None:
         return tuple(_traffic(c)) if c.notes.workload and c.problem.reason != "Conflict" else ()
-    return (*_news(c), *_adoption(c), *_canary(c), *_traffic(c), *_removal(c), *_workload(c))
+    return (*_news(c), *_adoption(c), *_canary(c), *_traffic(c), *_removal(c), *_workload(c), *_replacement(c))
 
 
 def _news(c: Context) -> Iterator[Action]:
@@ -141,6 +142,14 @@ def _workload(c: Context) -> Iterator[Action]:
         yield MarkFailed(
             d.name, version, f"Coalmine took revision {c.revision} ({', '.join(d.images)}) back: {c.notes.reason}"
         )
+
+
+def _replacement(c: Context) -> Iterator[Action]:
+    """Evict the canary pod that alone is worse. It is gone from the observation as soon as it is being deleted."""
+    pod = c.notes.replaced
+    known = c.o.canary_pods.get(pod.name) if pod else None
+    if pod and known and known.uid == pod.uid and c.notes.state in RELEASE and c.now < pod.until:
+        yield Evict(pod.name, pod.uid)
 
 
 def _restore(c: Context) -> Iterator[Action]:

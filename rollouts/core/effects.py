@@ -39,6 +39,7 @@ _WARNINGS: Final = frozenset(
         Event.REFUSED,
         Event.UNHELD,
         Event.UNDECIDED,
+        Event.ASK,
         Event.OVERRIDE,
         Event.PROMOTE,
     }
@@ -151,6 +152,7 @@ def _begun(c: Context, _signal: Signal) -> Context:
         step_starts=(),
         forced=False,
         proven="",
+        replaced=None,
         outcome="",
         reason="",
     )
@@ -182,7 +184,7 @@ def _forced(c: Context, signal: Signal) -> Context:
 
 
 def _scaled(c: Context, _signal: Signal) -> Context:
-    return c.noted(weight=FULL if c.notes.state is State.FILLING else c.step_weight, quiet_since=None)
+    return c.noted(weight=FULL if c.notes.state is State.FILLING else c.share_to_come, quiet_since=None)
 
 
 def _acknowledged(c: Context, _signal: Signal) -> Context:

@@ -69,6 +69,8 @@ class Event(StrEnum):
     """Every affected proxy holds the weight."""
     UNDECIDED = "Inconclusive"
     """A step's time is over without a decision."""
+    ASK = "DecisionRequested"
+    """A step's time is over without a decision, and a person shall decide."""
     PROMOTE = "PromotionForced"
     """Somebody asked for promotion."""
     ROLL_BACK = "RollbackStarted"
@@ -152,7 +154,7 @@ _OWN: Final[dict[State, dict[Event, State]]] = {
     _S.STARTING: _NEXT,
     _S.SCALING: {_E.SCALED: _S.WEIGHTING},
     _S.WEIGHTING: {_E.ACKNOWLEDGED: _S.JUDGING},
-    _S.JUDGING: {**_NEXT, _E.UNDECIDED: _S.INCONCLUSIVE},
+    _S.JUDGING: {**_NEXT, _E.UNDECIDED: _S.INCONCLUSIVE, _E.ASK: _S.AWAITING_APPROVAL},
     _S.PAUSED: _NEXT,
     _S.AWAITING_APPROVAL: _NEXT,
     _S.INCONCLUSIVE: _NEXT,

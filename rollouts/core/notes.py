@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from crds.base import Resource
 from rollouts.core.machine import State
 
-__all__ = ["Announcement", "Notes"]
+__all__ = ["REPLACE_SECONDS", "Announcement", "Notes", "ReplacedPod"]
+
+REPLACE_SECONDS: Final = 60.0
+"""An evicted pod ends its last answers in this time."""
 
 
 class Announcement(Resource):
@@ -18,6 +21,29 @@ class Announcement(Resource):
     type: Literal["Normal", "Warning"] = "Normal"
     reason: str
     note: str
+
+
+class ReplacedPod(Resource):
+    """A canary pod that was evicted because it alone carried the difference.
+
+    Attributes:
+        name: Its name.
+        uid: Its uid.
+        node: Where it ran; empty where nobody knows.
+        at: When it was evicted, Unix seconds.
+        why: The judge's words.
+    """
+
+    name: str
+    uid: str = ""
+    node: str = ""
+    at: float
+    why: str = ""
+
+    @property
+    def until(self) -> float:
+        """Until when its requests are left out: if it still answers after that, it was not replaced."""
+        return self.at + REPLACE_SECONDS
 
 
 class Notes(Resource):
@@ -37,6 +63,7 @@ class Notes(Resource):
         quiet_since: When the canary's weight was seen to be 0 at every proxy.
         forced: Somebody asked for promotion without waiting for evidence; the guards are off.
         proven: The evidence by which a step before this one was passed, in words; empty where none was.
+        replaced: The one canary pod that was replaced because it alone was worse.
         outcome: How the release ends, for the history.
         reason: Why.
         number: Number of the last announcement.
@@ -56,6 +83,7 @@ class Notes(Resource):
     quiet_since: float | None = None
     forced: bool = False
     proven: str = ""
+    replaced: ReplacedPod | None = None
     outcome: str = ""
     reason: str = ""
     number: int = 0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mesh.api.trafficsplit import OutlierDetection
     from rollouts.api.rollout import RolloutSpec, RolloutStatus
 
-__all__ = ["Measured", "Observed", "Service", "Subject", "Traffic", "Workload"]
+__all__ = ["CanaryPod", "Measured", "Observed", "Service", "Subject", "Traffic", "Workload"]
 
 DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 
@@ -173,6 +173,19 @@ class Service:
 
 
 @dataclass(frozen=True)
+class CanaryPod:
+    """A pod of the canary that is not being deleted.
+
+    Attributes:
+        uid: Its uid.
+        node: Where it runs; empty before it is scheduled.
+    """
+
+    uid: str
+    node: str = ""
+
+
+@dataclass(frozen=True)
 class Traffic:
     """The split as it is written, and what the proxies hold of it.
 
@@ -218,6 +231,7 @@ class Observed:
         deployment: The stable Deployment.
         canary: The canary's Deployment, if it is this Rollout's.
         canary_service: Its Service, likewise.
+        canary_pods: Its pods, by name.
         running: Pods by revision among the stable Deployment's ReplicaSets, those with none left out.
         images: Their images, by revision.
         rival: Another Rollout that has the same Deployment or Service and is older; empty when there is none.
@@ -231,6 +245,7 @@ class Observed:
     service: Service | None = None
     canary: Workload | None = None
     canary_service: Service | None = None
+    canary_pods: Mapping[str, CanaryPod] = field(default_factory=dict)
     traffic: Traffic | None = None
     running: Mapping[str, int] = field(default_factory=dict)
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

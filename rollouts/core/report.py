@@ -85,6 +85,7 @@ def _weight(c: Context) -> WeightStatus:
     t = c.o.traffic
     return WeightStatus(
         configured=c.notes.weight,
+        held_back=c.held_back,
         acknowledged=None if t is None or t.held is None else t.held.get(c.names.canary_service, 0),
         actual=_actual(c),
         proxies=t.proxies if t else "",

@@ -89,38 +89,50 @@ def _weighting(c: Context) -> str:
     if t is None or not c.written:
         return f"sends {c.notes.weight} % of the requests to the canary"
     words = f": {t.message}" if t.message else ""
-    return f"waits until every proxy holds {c.notes.weight} % ({t.proxies or '0/0'}){words}"
+    return f"waits until every proxy holds {c.weight_words} ({t.proxies or '0/0'}){words}"
 
 
 def _judging(c: Context) -> str:
     if not c.judged:
-        return f"at {c.notes.weight} % for {format_duration(c.spec.analysis.min_step_duration)}; spec.analysis judges nothing"
+        return f"at {c.weight_words} for {format_duration(c.spec.analysis.min_step_duration)}; spec.analysis judges nothing"
     measured = c.o.measured
     why = measured.problem or (measured.verdict.summary if measured.verdict else "nothing was measured yet")
     if not c.has_baseline:
         carried = "the evidence of the earlier steps carries" if c.notes.proven else "no earlier step was judged"
-        why = f"no concurrent baseline at 100 %: {carried}, the absolute guards go on. {why}"
-    return f"judges {c.notes.weight} %, {estimate(c)}: {why}"
+        why = f"no concurrent baseline at 100 %: {carried}, only the absolute guards (SLO, gross) judge. {why}"
+    return f"judges {c.weight_words}; {estimate(c)}: {why}{_replaced(c)}"
+
+
+def _replaced(c: Context) -> str:
+    pod = c.notes.replaced
+    return f" Canary pod {c.pod_words(pod.name)} was replaced; its requests are left out." if pod else ""
 
 
 def _paused(c: Context) -> str:
     pause = c.step.pause if c.step else None
     if pause is None or pause.duration is None:
-        return f"pauses at {c.notes.weight} % until annotation coalmine.dev/resume is set; the guards stay on"
-    return f"pauses at {c.notes.weight} %, {_about(pause.duration - c.in_state)} more; the guards stay on"
+        return f"pauses at {c.weight_words} until annotation coalmine.dev/resume is set; the guards stay on"
+    return f"pauses at {c.weight_words}, {_about(pause.duration - c.in_state)} more; the guards stay on"
 
 
 def _awaiting(c: Context) -> str:
+    if c.undecided:
+        verdict = c.o.measured.verdict
+        why = c.o.measured.problem or (verdict.summary if verdict else "nothing was measured")
+        return (
+            f"no decision at {c.weight_words}: {why} Waits for a person: annotation coalmine.dev/approve passes the step, "
+            "coalmine.dev/promote promotes, coalmine.dev/abort takes it back; the guards stay on"
+        )
     asked = c.step.approval.message if c.step and c.step.approval else ""
     words = f" {asked}" if asked else ""
-    return f"waits at {c.notes.weight} % for approval (annotation coalmine.dev/approve); the guards stay on.{words}"
+    return f"waits at {c.weight_words} for approval (annotation coalmine.dev/approve); the guards stay on.{words}"
 
 
 def _inconclusive(c: Context) -> str:
     verdict = c.o.measured.verdict
     missing = need(c)
     why = c.o.measured.problem or (verdict.summary if verdict else "nothing was measured")
-    return f"no decision at {c.notes.weight} %: {why}{'; needs ' + missing if missing else ''}. Waits for evidence, or for annotation coalmine.dev/promote or coalmine.dev/abort"
+    return f"no decision at {c.weight_words}: {why}{'; needs ' + missing if missing else ''}. Waits for evidence, or for annotation coalmine.dev/promote or coalmine.dev/abort"
 
 
 def _filling(c: Context) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from rollouts.api.admission import HOLD_NAME
@@ -14,6 +15,7 @@ from rollouts.core.actions import (
     Apply,
     ClearFailed,
     Delete,
+    Evict,
     MarkFailed,
     Release,
     RemoveFinalizer,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Applier", "HoldNotActiveError", "rollout_path"]
 
+_LOG = logging.getLogger(__name__)
 _APPS: Final = "apps/v1"
 _DEADLINE_EXCEEDED: Final = "ProgressDeadlineExceeded"
 
@@ -65,14 +68,14 @@ class Applier:
         match action:
             case AddFinalizer() | RemoveFinalizer():
                 await self._set_finalizer(subject, wanted=isinstance(action, AddFinalizer))
-            case Adopt():
-                await self._adopt(subject, action)
-            case Release():
-                await self._unlabel(subject, action)
+            case Adopt() | Release():
+                await (self._adopt(subject, action) if isinstance(action, Adopt) else self._unlabel(subject, action))
             case Apply():
                 await self._apply(action.manifest)
             case Delete():
                 await self._delete(subject, action)
+            case Evict():
+                await self._evict(subject, action)
             case SetTraffic():
                 await self._apply(self._router.manifest(subject, action))
             case StopTraffic():
@@ -122,6 +125,17 @@ class Applier:
         if action.uid:
             body["preconditions"] = {"uid": action.uid}
         await self._kube.request("DELETE", path, body=body)
+
+    async def _evict(self, subject: Subject, action: Evict) -> None:
+        """Ask for it and leave a refusal (a PodDisruptionBudget) at that: a pod that stays is judged again."""
+        metadata = {"name": action.pod, "namespace": subject.namespace}
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": action.uid}}
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata, "deleteOptions": options}
+        path = object_path("v1", "Pod", subject.namespace, action.pod)
+        try:
+            await self._kube.request("POST", f"{path}/eviction", body=body)
+        except KubeError as error:
+            _LOG.warning("%s/%s: pod %s cannot be evicted: %s", subject.namespace, subject.name, action.pod, error)
 
     async def _unpause(self, subject: Subject, action: Unpause) -> None:
         """Remove ``spec.paused`` rather than set it false, so that no field of the user's is owned by us."""

@@ -35,9 +35,11 @@ class Pod:
     """What is kept of a pod."""
 
     name: str
+    uid: str
     owner: str
     labels: Mapping[str, str]
     started: str
+    node: str
 
 
 def _slim(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,9 +73,11 @@ def _pod(body: Mapping[str, Any]) -> Pod | None:
         return None
     return Pod(
         name=body["metadata"]["name"],
+        uid=body["metadata"]["uid"],
         owner=_owner(body),
         labels=dict(body["metadata"].get("labels") or {}),
         started=str(status.get("startTime") or body["metadata"]["creationTimestamp"]),
+        node=str((body.get("spec") or {}).get("nodeName") or ""),
     )
 
 

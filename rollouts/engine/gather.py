@@ -12,7 +12,7 @@ from rollouts.api.rollout import RolloutSpec, RolloutStatus
 from rollouts.api.validate import InvalidRollout, parse_rollout
 from rollouts.core.naming import names_of
 from rollouts.core.notes import Notes
-from rollouts.core.observed import Measured, Observed, Service, Subject, Workload
+from rollouts.core.observed import CanaryPod, Measured, Observed, Service, Subject, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,6 +91,11 @@ def pods_started(cache: Cache, namespace: str, services: tuple[Service | None, .
     }
 
 
+def _canary_pods(cache: Cache, namespace: str, service: Service | None) -> dict[str, CanaryPod]:
+    pods = cache.pods(namespace, service.selector) if service else ()
+    return {p.name: CanaryPod(uid=p.uid, node=p.node) for p in pods}
+
+
 def gather(
     cache: Cache,
     router: Router,
@@ -143,6 +148,7 @@ def gather(
         service=service,
         canary=Workload(raw_canary) if raw_canary else None,
         canary_service=canary_service,
+        canary_pods=_canary_pods(cache, namespace, canary_service),
         traffic=router.observe(raw_split) if raw_split else None,
         running=running,
         images={r.revision: r.images for r in sets},

@@ -113,6 +113,7 @@ async def connect(kubeconfig: Path | None) -> AsyncIterator[Kube]:
 _PLURALS: Final = {
     "Deployment": "deployments",
     "Service": "services",
+    "Pod": "pods",
     "Rollout": "rollouts",
     "TrafficSplit": "trafficsplits",
     "Event": "events",

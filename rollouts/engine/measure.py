@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mesh.api.telemetry import TelemetryWindow
     from rollouts.api.rollout import Analysis
     from rollouts.core.naming import Names
-    from rollouts.core.notes import Notes
+    from rollouts.core.notes import Notes, ReplacedPod
 
 __all__ = ["HISTORY_SECONDS", "arms", "measure", "policy_of"]
 
@@ -33,18 +33,30 @@ def policy_of(analysis: Analysis) -> Policy:
     return Policy(
         bounds_ms=LATENCY_BOUNDS_MS,
         errors=ErrorPolicy(
-            ratio=errors.max_ratio, absolute=errors.max_increase_percent / _PERCENT, warm_up=errors.warm_up, slo=slo
+            ratio=errors.max_ratio,
+            absolute=errors.max_increase_percent / _PERCENT,
+            warm_up=errors.warm_up,
+            slo=slo,
+            noise_ratio=errors.noise_ratio,
+            noise_absolute=errors.noise_increase_percent / _PERCENT,
         )
         if errors.enabled
         else None,
-        latency=LatencyPolicy(ratio=latency.max_ratio, warm_up=latency.warm_up) if latency.enabled else None,
+        latency=LatencyPolicy(ratio=latency.max_ratio, warm_up=latency.warm_up, noise_ratio=latency.noise_ratio)
+        if latency.enabled
+        else None,
         rollback_alpha=analysis.rollback_alpha,
         promotion_alpha=analysis.promotion_alpha,
     )
 
 
-def arms(windows: Iterable[TelemetryWindow], names: Names, began: float) -> list[Window]:
-    """Return the windows as the judge takes them. A canary's counts from before this release are another canary's."""
+def arms(
+    windows: Iterable[TelemetryWindow], names: Names, began: float, replaced: ReplacedPod | None = None
+) -> list[Window]:
+    """Return the windows as the judge takes them.
+
+    A canary's counts from before this release are another canary's, and those of a pod that was replaced are left out.
+    """
     by_backend = {names.host: Arm.BASELINE, names.canary_service: Arm.CANARY}
     result = []
     for window in windows:
@@ -59,7 +71,12 @@ def arms(windows: Iterable[TelemetryWindow], names: Names, began: float) -> list
                 request_errors=p.request_errors,
             )
             for p in window.pods
-            if p.backend == names.host or (p.backend == names.canary_service and window.start >= began)
+            if p.backend == names.host
+            or (
+                p.backend == names.canary_service
+                and window.start >= began
+                and not (replaced and p.pod == replaced.name and window.start < replaced.until)
+            )
         )
         result.append(Window(start=window.start, end=window.end, pods=pods))
     return result
@@ -86,7 +103,7 @@ def measure(
     verdict = None
     if analysis.enabled and (analysis.errors.enabled or analysis.latency.enabled):
         verdict = judge(
-            arms(windows, names, notes.began),
+            arms(windows, names, notes.began, notes.replaced),
             policy_of(analysis),
             pods_started=pods_started,
             step_starts=notes.step_starts,

@@ -17,7 +17,13 @@ from rollouts.core.checks.endings import (
     stable_is_back,
     traffic_is_back,
 )
-from rollouts.core.checks.guards import canary_lost, judged_worse, not_acknowledged_in_time, not_ready_in_time
+from rollouts.core.checks.guards import (
+    canary_lost,
+    judged_worse,
+    not_acknowledged_in_time,
+    not_ready_in_time,
+    one_pod_worse,
+)
 from rollouts.core.checks.people import aborted, deleted, forced, overridden, retried, reverted, superseded
 from rollouts.core.checks.rest import changed, changed_unheld, refused, runs_one_revision, scaled_to_zero
 from rollouts.core.checks.steps import acknowledged, approved, canary_started, passed, pause_over, scaled, undecided
@@ -29,7 +35,7 @@ __all__ = ["CHECKS", "GUARDS", "Check", "first_signal"]
 Check = Callable[[Context], Signal | None]
 
 PEOPLE: Final[tuple[Check, ...]] = (deleted, reverted, overridden, superseded, aborted)
-GUARDS: Final[tuple[Check, ...]] = (canary_lost, judged_worse)
+GUARDS: Final[tuple[Check, ...]] = (canary_lost, judged_worse, one_pod_worse)
 _RELEASE: Final[tuple[Check, ...]] = (*PEOPLE, *GUARDS, forced)
 
 CHECKS: Final[Mapping[State, tuple[Check, ...]]] = MappingProxyType(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from analysis.model.verdict import Decision
 from rollouts.core.context import Context, Signal
 from rollouts.core.machine import Event
+from rollouts.core.outliers import beyond_replacing
 
-__all__ = ["canary_lost", "judged_worse", "not_acknowledged_in_time", "not_ready_in_time"]
+__all__ = ["canary_lost", "judged_worse", "not_acknowledged_in_time", "not_ready_in_time", "one_pod_worse"]
 
 
 def canary_lost(c: Context) -> Signal | None:
@@ -25,6 +26,12 @@ def judged_worse(c: Context) -> Signal | None:
     if c.notes.forced or verdict is None or c.decision is not Decision.ROLL_BACK:
         return None
     return Signal(Event.ROLL_BACK, verdict.summary)
+
+
+def one_pod_worse(c: Context) -> Signal | None:
+    """Does one canary pod carry the whole difference, and replacing it is not asked for or did not help?"""
+    why = beyond_replacing(c)
+    return Signal(Event.ROLL_BACK, why) if why else None
 
 
 def not_ready_in_time(c: Context) -> Signal | None:

@@ -92,7 +92,9 @@ def undecided(c: Context) -> Signal | None:
             return _next(c, f"{words}; spec.analysis.onInconclusive is Promote")
         case OnInconclusive.ROLL_BACK:
             return Signal(Event.ROLL_BACK, f"{words}; spec.analysis.onInconclusive is RollBack")
-        case _:
+        case OnInconclusive.APPROVE:
+            return Signal(Event.ASK, f"{words}; a person decides (spec.analysis.onInconclusive is Approve)")
+        case OnInconclusive.HOLD:
             return Signal(Event.UNDECIDED, words)
 
 
@@ -111,5 +113,5 @@ def pause_over(c: Context) -> Signal | None:
 def approved(c: Context) -> Signal | None:
     """Did somebody approve?"""
     if c.asked(APPROVE_ANNOTATION):
-        return _next(c, "approved")
+        return _next(c, f"approved by a person, {evidence_words(c)}" if c.undecided else "approved")
     return _next(c, "the step is no longer in the spec") if c.step is None else None

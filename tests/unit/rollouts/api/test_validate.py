@@ -56,7 +56,7 @@ def test_a_rollout_without_a_spec_says_what_to_write():
         ),
         (
             {"analysis": {"errors": {"zzz": 1}}},
-            "spec.analysis.errors.zzz is not a field: remove it or write one of enabled, maxIncreasePercent, maxRatio, sloPercent, warmUp",
+            "spec.analysis.errors.zzz is not a field: remove it or write one of enabled, maxIncreasePercent, maxRatio, noiseIncreasePercent, noiseRatio, sloPercent, warmUp",
         ),
         (
             {"workloadRef": {}},
@@ -80,7 +80,19 @@ def test_a_rollout_without_a_spec_says_what_to_write():
         ),
         (
             {"analysis": {"onInconclusive": "Wait"}},
-            "spec.analysis.onInconclusive is 'Wait': write 'Hold', 'Promote' or 'RollBack'",
+            "spec.analysis.onInconclusive is 'Wait': write 'Hold', 'Promote', 'RollBack' or 'Approve'",
+        ),
+        (
+            {"analysis": {"onOutlierPod": "Delete"}},
+            "spec.analysis.onOutlierPod is 'Delete': write 'ReplacePod', 'Hold' or 'RollBack'",
+        ),
+        (
+            {"analysis": {"holdbackPercent": 21}},
+            "spec.analysis.holdbackPercent is 21: it should be less than or equal to 20",
+        ),
+        (
+            {"analysis": {"latency": {"noiseRatio": 1.5}}},
+            "spec.analysis.latency: noiseRatio is above maxRatio: what nobody minds is a part of what is tolerated; lower it",
         ),
         ({"paused": "perhaps"}, "spec.paused is 'perhaps': it should be a valid boolean, unable to interpret input"),
         (

@@ -15,7 +15,7 @@ from rollouts.api.rollout import RolloutSpec, RolloutStatus
 from rollouts.core import actions as a
 from rollouts.core.decide import decide
 from rollouts.core.notes import Notes
-from rollouts.core.observed import Measured, Observed, Service, Subject, Traffic, Workload
+from rollouts.core.observed import CanaryPod, Measured, Observed, Service, Subject, Traffic, Workload
 from rollouts.core.templates import images, revision
 
 START = 1_800_000_000.0
@@ -29,10 +29,10 @@ def template(image: str) -> dict[str, Any]:
 IMAGES = {revision(template(f"shop:{n}")): images(template(f"shop:{n}")) for n in range(10)}
 
 
-def verdict(decision: Decision, summary: str = "", *, need: float | None = None) -> Verdict:
+def verdict(decision: Decision, summary: str = "", *, need: float | None = None, outlier: str | None = None) -> Verdict:
     words = summary or f"the judge says {decision.value}"
     evidence = Evidence("errors", 0.051, 0.001, 1204, 10911, 0.05, (0.039, 0.06), 250.0, 200.0, 0.1, 20.0, words)
-    return Verdict(decision, words, (evidence,), Need(100, need) if need else None)
+    return Verdict(decision, words, (evidence,), Need(100, need) if need else None, outlier)
 
 
 class World:
@@ -65,6 +65,7 @@ class World:
         self.foreign: tuple[str, ...] = ()
         self.mesh_answers = True
         self.pods_start = True
+        self.canary_pods: dict[str, CanaryPod] = {}
         self.rolls_at_once = True
         self.log: list[Any] = []
         self.events: dict[int, str] = {}
@@ -169,6 +170,7 @@ class World:
                 service=Service(self.service) if self.service else None,
                 canary=Workload(self.canary) if self.canary else None,
                 canary_service=Service(self.canary_service) if self.canary_service else None,
+                canary_pods=dict(self.canary_pods),
                 traffic=traffic,
                 running=dict(self.stable_pods) if self.deployment else {},
                 images=IMAGES,
@@ -222,6 +224,8 @@ class World:
                 self.canary = None
             case a.Delete():
                 self.canary_service = None
+            case a.Evict():
+                self.canary_pods.pop(action.pod)
             case a.SetTraffic():
                 self.split = {"host": action.host, "weights": dict(action.weights), "outlier": action.outlier_detection}
                 self.up_to_date = False
@@ -297,8 +301,10 @@ class World:
     def outcomes(self) -> list[str]:
         return [h["outcome"] for h in self.status.get("history", ())]
 
-    def says(self, decision: Decision, summary: str = "", *, need: float | None = None) -> None:
-        self.verdict = verdict(decision, summary, need=need)
+    def says(
+        self, decision: Decision, summary: str = "", *, need: float | None = None, outlier: str | None = None
+    ) -> None:
+        self.verdict = verdict(decision, summary, need=need, outlier=outlier)
 
     def released(self, image: str = "shop:2") -> World:
         """Adopt, push, and go on until the first step is judged."""

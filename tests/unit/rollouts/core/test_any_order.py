@@ -16,9 +16,10 @@ from rollouts.core.canary import capacity
 from rollouts.core.context import ACK_PATIENCE
 from rollouts.core.decide import COMMANDS, decide
 from rollouts.core.machine import RESTING, State
+from rollouts.core.observed import CanaryPod
 from rollouts.core.templates import revision
 
-STEPS = [{"setWeight": 10}, {"pause": {"duration": "5s"}}, {"setWeight": 50}, {"approval": {}}, {"setWeight": 80}]
+STEPS = [{"setWeight": 10}, {"pause": {"duration": "5s"}}, {"setWeight": 50}, {"approval": {}}, {"setWeight": 100}]
 DECISIONS = [None, *Decision]
 
 
@@ -47,7 +48,8 @@ class Watched:
         if weight <= world.weight:
             return
         step = world.status.get("stepIndex", -1)
-        allowed = {100} if notes.state is State.SWITCHING else {STEPS[step].get("setWeight")}
+        asked = STEPS[step].get("setWeight")
+        allowed = {100} if notes.state is State.SWITCHING else {95 if asked == 100 else asked}
         assert weight in allowed, f"{weight} % in {notes.state}, step {step}"
         ready = world.canary["status"].get("readyReplicas", 0)
         assert ready >= capacity(weight, world.deployment["spec"]["replicas"]), "weight before capacity"
@@ -80,6 +82,7 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
             )
             self.world.rolls_at_once = False
             self.world.marked_after = 0.0
+            self.world.canary_pods = {"a": CanaryPod(uid="uid-a", node="n1"), "b": CanaryPod(uid="uid-b")}
             Watched(self.world)
             self.number = 0
             self.world.settle(3)
@@ -138,7 +141,7 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
             if decision is None:
                 self.world.verdict = None
             else:
-                self.world.says(decision)
+                self.world.says(decision, outlier="a" if decision is Decision.OUTLIER else None)
 
         @rule(replicas=st.integers(1, 8))
         def stable_is_scaled(self, replicas):

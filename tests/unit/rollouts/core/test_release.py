@@ -14,6 +14,7 @@ from rollouts.api.names import (
     ROLLOUT_LABEL,
 )
 from rollouts.core import actions as a
+from rollouts.core.observed import CanaryPod
 from rollouts.core.templates import revision
 
 MIN = 30
@@ -79,6 +80,7 @@ def test_a_step_counts_only_when_every_proxy_has_acknowledged(world):
     judged_at(world, 10)
     assert world.status["weight"] | {"actual": 0} == {
         "configured": 10,
+        "heldBack": 0,
         "acknowledged": 10,
         "proxies": "2/2",
         "message": "",
@@ -93,20 +95,58 @@ def test_a_good_release_goes_10_50_100_and_is_promoted(world):
         judged_at(world, weight)
         assert world.canary_replicas == replicas
         world.wait(MIN + 6)
-    world.says(Decision.NO_BASELINE)
-    judged_at(world, 100)
-    assert world.canary_replicas == 4
-    assert "no concurrent baseline at 100 %: the evidence of the earlier steps carries" in world.status["message"]
+    judged_at(world, 95)
+    assert world.canary_replicas == 4, "it has the capacity for everything before the verdict"
+    assert world.status["weight"]["heldBack"] == 5
+    assert "95 %, 5 % held back on stable to compare with until the verdict" in world.status["message"]
     world.wait(MIN + 20)
     assert world.phase == "Healthy"
     assert world.outcomes == ["Promoted"]
     reason = world.status["history"][0]["reason"]
-    assert "at 50 % (errors: " in reason, "the history says by which evidence"
-    assert "At 100 % there is no concurrent baseline" in reason
+    assert "at 95 % (errors: " in reason, "the history says by which evidence"
     assert world.status["stable"]["images"] == ["shop:2"]
-    assert weights(world) == [0, 10, 50, 100, 0, 0]
+    assert weights(world) == [0, 10, 50, 95, 100, 0, 0]
     assert (world.canary, world.canary_service, world.paused) == (None, None, False)
     assert world.split["weights"] == {"payment": 100}
+
+
+def test_without_a_holdback_the_earlier_evidence_carries_and_the_status_says_so(make_world):
+    world = make_world(analysis={"holdbackPercent": 0}).released()
+    world.says(Decision.PROMOTE)
+    world.wait(2 * MIN + 12)
+    judged_at(world, 100)
+    world.says(Decision.NO_BASELINE)
+    world.wait(2)
+    assert world.status["weight"]["heldBack"] == 0
+    assert "no concurrent baseline at 100 %: the evidence of the earlier steps carries" in world.status["message"]
+    assert "only the absolute guards (SLO, gross) judge" in world.status["message"]
+    world.wait(MIN + 20)
+    assert world.outcomes == ["Promoted"]
+    assert "At 100 % there is no concurrent baseline" in world.status["history"][0]["reason"]
+    assert weights(world) == [0, 10, 50, 100, 0, 0]
+
+
+def test_a_held_back_share_stays_until_promotion_also_over_a_pause(make_world):
+    world = make_world(steps=[{"setWeight": 100}, {"pause": {}}], analysis={"holdbackPercent": 10}).released()
+    judged_at(world, 90)
+    world.says(Decision.NO_BASELINE)
+    world.wait(60)
+    judged_at(world, 90)
+    world.says(Decision.PROMOTE)
+    world.settle()
+    assert (world.phase, world.weight) == ("Paused", 90)
+    assert "10 % held back" in world.status["message"]
+    world.annotate(RESUME_ANNOTATION)
+    world.wait(10)
+    assert weights(world) == [0, 90, 100, 0, 0]
+
+
+def test_nothing_is_held_back_where_nothing_is_judged_or_another_weight_is_asked_for(make_world):
+    world = make_world(steps=[{"setWeight": 99}], analysis={"holdbackPercent": 20}).released()
+    judged_at(world, 99)
+    assert world.status["weight"]["heldBack"] == 0
+    world = make_world(steps=[{"setWeight": 100}], analysis={"enabled": False}).released()
+    judged_at(world, 100)
 
 
 def test_stable_rolls_only_while_the_canary_has_everything_at_full_capacity(world):
@@ -147,7 +187,7 @@ def test_a_step_lasts_at_least_its_minimum_and_goes_on_only_by_evidence(world):
     assert "about 40s" in world.status["message"]
 
 
-@pytest.mark.parametrize("silent", [Decision.NO_DATA, Decision.CONTINUE, Decision.OUTLIER, Decision.NO_BASELINE])
+@pytest.mark.parametrize("silent", [Decision.NO_DATA, Decision.CONTINUE, Decision.NO_BASELINE])
 def test_silence_is_not_a_verdict_and_the_step_becomes_inconclusive(make_world, silent):
     world = make_world(analysis={"maxStepDuration": "60s"}).released()
     world.says(silent)
@@ -166,6 +206,105 @@ def test_an_inconclusive_step_does_what_the_spec_says(make_world, choice, state)
     world.wait(62)
     world.settle()
     assert world.state == state
+
+
+def test_an_inconclusive_step_can_ask_a_person_who_lets_it_pass(make_world):
+    world = make_world(analysis={"maxStepDuration": "60s", "onInconclusive": "Approve"}).released()
+    world.says(Decision.CONTINUE)
+    world.wait(62)
+    assert (world.phase, world.weight) == ("AwaitingApproval", 10)
+    assert "coalmine.dev/approve passes the step" in world.status["message"]
+    assert "DecisionRequested" in world.events.values()
+    world.says(Decision.PROMOTE)
+    world.wait(60)
+    assert world.phase == "AwaitingApproval", "it is the person's decision now"
+    world.annotate(APPROVE_ANNOTATION)
+    world.settle()
+    judged_at(world, 50)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "decision", "outcome"),
+    [
+        (PROMOTE_ANNOTATION, Decision.CONTINUE, "Promoted"),
+        (ABORT_ANNOTATION, Decision.CONTINUE, "Aborted"),
+        (None, Decision.ROLL_BACK, "RolledBack"),
+    ],
+)
+def test_while_a_person_is_asked_everything_else_still_ends_it(make_world, annotation, decision, outcome):
+    world = make_world(analysis={"maxStepDuration": "60s", "onInconclusive": "Approve"}).released()
+    world.says(Decision.CONTINUE)
+    world.wait(62)
+    if annotation:
+        world.annotate(annotation)
+    world.says(decision)
+    world.wait(12)
+    assert world.outcomes == [outcome]
+
+
+def with_pods(world, *names):
+    world.canary_pods = {name: CanaryPod(uid=f"uid-{name}", node=f"node-of-{name}") for name in names}
+    return world
+
+
+def test_a_pod_that_alone_is_worse_is_replaced_once_and_the_release_goes_on(world):
+    with_pods(world.released(), "a", "b", "c")
+    world.says(Decision.OUTLIER, "One canary pod, a, carries the whole difference: …", outlier="a")
+    world.settle()
+    assert world.log.count(a.Evict("a", "uid-a")) == 1
+    assert list(world.events.values()).count("PodReplaced") == 1
+    assert world.notes.replaced.node == "node-of-a"
+    judged_at(world, 10)
+    world.says(Decision.CONTINUE)
+    world.wait(1)
+    assert "Canary pod a on node node-of-a was replaced; its requests are left out" in world.status["message"]
+    world.says(Decision.PROMOTE)
+    world.wait(MIN + 6)
+    judged_at(world, 50)
+
+
+def test_a_second_pod_that_alone_is_worse_takes_the_release_back(world):
+    with_pods(world.released(), "a", "b", "c")
+    world.says(Decision.OUTLIER, outlier="a")
+    world.settle()
+    world.says(Decision.OUTLIER, outlier="b")
+    world.settle()
+    assert world.outcomes == ["RolledBack"]
+    assert "a was replaced before" in world.status["history"][0]["reason"]
+    assert [x for x in world.log if isinstance(x, a.Evict)] == [a.Evict("a", "uid-a")]
+
+
+def test_a_pod_that_cannot_be_replaced_takes_the_release_back(world):
+    with_pods(world.released(), "a", "b")
+    world.do_evict = world.do
+    world.do = lambda action: None if isinstance(action, a.Evict) else world.do_evict(action)
+    world.says(Decision.OUTLIER, outlier="a")
+    world.wait(50)
+    judged_at(world, 10)
+    world.wait(15)
+    assert world.outcomes == ["RolledBack"]
+    assert "could not be" in world.status["history"][0]["reason"]
+
+
+@pytest.mark.parametrize(("choice", "phase"), [("Hold", "Inconclusive"), ("RollBack", "RolledBack")])
+def test_an_outlier_does_what_the_spec_says(make_world, choice, phase):
+    world = make_world(analysis={"maxStepDuration": "60s", "onOutlierPod": choice})
+    with_pods(world.released(), "a", "b")
+    world.says(Decision.OUTLIER, outlier="a")
+    world.wait(62)
+    assert world.phase == phase
+    assert not [x for x in world.log if isinstance(x, a.Evict)]
+
+
+def test_a_new_release_may_replace_a_pod_again(world):
+    with_pods(world.released(), "a", "b")
+    world.says(Decision.OUTLIER, outlier="a")
+    world.settle()
+    world.push("shop:3")
+    world.says(Decision.CONTINUE)
+    world.wait(12)
+    judged_at(world, 10)
+    assert world.notes.replaced is None
 
 
 def test_a_bad_release_gets_weight_0_first_then_the_deployment_is_marked(world):

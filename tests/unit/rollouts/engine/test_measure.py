@@ -8,7 +8,7 @@ from mesh.api.telemetry import LATENCY_BOUNDS_MS, PodWindow, TelemetryWindow
 from rollouts.api.rollout import Analysis, ErrorAnalysis
 from rollouts.core.machine import State
 from rollouts.core.naming import Names
-from rollouts.core.notes import Notes
+from rollouts.core.notes import Notes, ReplacedPod
 from rollouts.engine.measure import arms, measure, policy_of
 
 NAMES = Names("payment", "payment")
@@ -54,6 +54,13 @@ def test_an_earlier_releases_canary_is_not_this_one():
     )
     assert [p.arm for p in before.pods] == [Arm.BASELINE]
     assert [p.arm for p in after.pods] == [Arm.BASELINE, Arm.CANARY]
+
+
+def test_a_replaced_pod_is_left_out_until_it_should_be_gone():
+    replaced = ReplacedPod(name="payment_canary-1", at=10.0)
+    seconds = [window(n, payment=0, payment_canary=9) for n in (5, 69, 70)]
+    assert [len(w.pods) for w in arms(seconds, NAMES, 0, replaced)] == [1, 1, 2]
+    assert [len(w.pods) for w in arms(seconds, NAMES, 0, ReplacedPod(name="another", at=10.0))] == [2, 2, 2]
 
 
 def test_nothing_is_judged_before_the_first_weight_is_in_force():
