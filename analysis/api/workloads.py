@@ -28,7 +28,7 @@ class Job(Resource):
         dict[str, Any],
         Field(
             description="The Job's spec, as of batch/v1. Without them, backoffLimit is 0, the pod's restartPolicy Never "
-            "and ttlSecondsAfterFinished a day."
+            "and ttlSecondsAfterFinished an hour; activeDeadlineSeconds says how long it may take."
         ),
     ]
 

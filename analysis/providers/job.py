@@ -21,7 +21,7 @@ SUBJECT_ANNOTATION: Final = "coalmine.dev/measures"
 """On a Job: which metric of which release it measures."""
 LABELS: Final = {"app.kubernetes.io/managed-by": "coalmine", "app.kubernetes.io/component": "analysis"}
 """On a Job and its pods."""
-_KEPT_SECONDS: Final = 86_400
+_KEPT_SECONDS: Final = 3600
 # A Job's name is a label of its pods, and those get a suffix.
 _LONGEST_NAME: Final = 52
 

@@ -76,7 +76,7 @@ async def test_a_job_that_succeeds_is_1_and_runs_once_for_each_measurement(sourc
     assert job["metadata"]["annotations"]["coalmine.dev/measures"] == "payment/7d9c/smoke-test"
     assert job["metadata"]["labels"]["team"] == "shop"
     assert job["metadata"]["ownerReferences"][0]["name"] == "payment"
-    assert job["spec"]["ttlSecondsAfterFinished"] == 86_400
+    assert job["spec"]["ttlSecondsAfterFinished"] == 3600
     assert await measured(source("pass"), AT + 60) == 1
     assert await measured(source("pass", subject="payment/8e0d/smoke-test")) == 1
     assert len(jobs()) == 3
