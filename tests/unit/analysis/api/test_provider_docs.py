@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from analysis.api import services
+from analysis.api.prometheus import PrometheusQuery
 
 PAGE = (Path(__file__).parents[4] / "docs" / "providers.md").read_text(encoding="utf-8")
 EXAMPLES = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
-MODELS = {name.lower(): getattr(services, name) for name in services.__all__}
+MODELS = {"prometheus": PrometheusQuery} | {name.lower(): getattr(services, name) for name in services.__all__}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: next(iter(example)))
