@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from analysis.judges.intake import Intake
 from analysis.judges.table import Table, tabulate
 from analysis.model.counts import Arm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from analysis.model.counts import Window
 
@@ -24,7 +25,6 @@ _FORMAT: Final = 1
 _AGES: Final = ((60.0, 10.0), (600.0, 30.0), (3600.0, 300.0))
 """From which age on (seconds) cells are merged to which length. Each length divides the next."""
 _LONGEST: Final = 86_400.0
-_SAME: Final = 1e-6
 
 
 class Ledger:
@@ -44,6 +44,7 @@ class Ledger:
         """
         self._buckets = buckets
         self._table = tabulate((), buckets) if table is None else table
+        self._intake = Intake(buckets, self.until)
 
     @property
     def table(self) -> Table:
@@ -55,18 +56,20 @@ class Ledger:
         """End of the newest window that was added, Unix seconds; minus infinity for none."""
         return float(self._table.end[-1]) if self._table.end.size else -np.inf
 
-    def add(self, windows: Sequence[Window], step_starts: Sequence[float]) -> None:
-        """Add windows. Those that begin before the end of what is there were told already, and are left out.
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was wrong with windows that were left out, in words."""
+        return self._intake.problems
+
+    def add(self, windows: Iterable[Window], step_starts: Sequence[float], now: float = np.inf) -> None:
+        """Add windows. Those that were added before, and those that cannot be counts, are left out.
 
         Args:
             windows: New windows, in any order.
             step_starts: When the share of traffic changed: no cell spans these.
-
-        Raises:
-            ValueError: Latency counts do not match the number of buckets.
+            now: Unix seconds, to notice clocks that are ahead.
         """
-        until = self.until - _SAME
-        fresh = [window for window in windows if window.start >= until]
+        fresh = self._intake.take(windows, now)
         if not fresh:
             return
         self._table = _compacted(_joined(self._table, tabulate(fresh, self._buckets)), step_starts)

@@ -86,6 +86,15 @@ def test_one_bad_pod_of_four_is_named_as_the_outlier(release):
     assert "canary-2" in verdict.summary
 
 
+def test_two_bad_pods_of_five_are_named_and_three_are_a_bad_version(release):
+    two = release(canary_errors=(0.0, 0.12, 0.0, 0.12, 0.0), seconds=60, stable=5).look()
+    assert two.decision is Decision.OUTLIER
+    assert "canary-1" in two.summary
+    assert "canary-3" in two.summary
+    three = release(canary_errors=(0.1, 0.12, 0.0, 0.12, 0.0), seconds=60, stable=5).look()
+    assert three.decision is Decision.ROLL_BACK
+
+
 def test_four_pods_that_are_all_bad_are_no_outlier(release):
     assert release(canary_errors=(0.1, 0.08, 0.09, 0.11), seconds=30).look().decision is Decision.ROLL_BACK
 
