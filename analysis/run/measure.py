@@ -163,9 +163,13 @@ class Measurements:
             return self._failed(name, measured.metric, SourceError(f"{type(error).__name__}: {error}"))
         self._errors[name] = 0
         series = self._series[name]
-        missing = [arm for arm, v in zip(("canary", "baseline"), values, strict=False) if v is None or not math.isfinite(v)]
+        missing = [
+            arm for arm, v in zip(("canary", "baseline"), values, strict=False) if v is None or not math.isfinite(v)
+        ]
         if missing:
-            self._series[name] = ValueSeries(series.policy, series.samples, f"no data for the {' and the '.join(missing)}")
+            self._series[name] = ValueSeries(
+                series.policy, series.samples, f"no data for the {' and the '.join(missing)}"
+            )
             return 0.0
         numbers = [float(value) for value in values if value is not None]
         sample = ValueSample(at, numbers[0], numbers[1] if len(numbers) > 1 else None)
