@@ -70,4 +70,5 @@ def _reason(document: Any) -> str:
 
 
 def _number(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"\d{1,18}(\.\d{1,9})?", text.strip()) else None
+    found = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*", text)
+    return float(found[1]) if found else None
