@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from analysis.judges.cells import cells_of
 from analysis.judges.need import estimate
 from analysis.model.verdict import Decision, Need, Verdict
@@ -13,6 +15,8 @@ from analysis.model.verdict import Decision, Need, Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from analysis.judges.errors import BadCounts
+    from analysis.judges.latency import Latency
     from analysis.judges.metrics import Metric, Promotion
     from analysis.judges.table import Table
     from analysis.model.policy import Policy
@@ -63,14 +67,24 @@ def _carriers(metric: Metric) -> tuple[str, ...]:
     pods = sorted({pod for pod, c, n in zip(cells.table.pods, cells.canary, busy, strict=True) if c and pod and n})
     if len(pods) < 2:  # noqa: PLR2004 - the only pod is the canary
         return ()
-    dropped: tuple[str, ...] = ()
-    for _ in range(max((len(pods) - 1) // 2, 1)):
-        left = {pod: metric.without((*dropped, pod)) for pod in pods if pod not in dropped}
-        worst = min(left, key=left.__getitem__)
-        dropped = (*dropped, worst)
-        if left[worst] < _SURVIVES:
-            return dropped
+    # Not by leaving out one at a time: two bad pods hide each other.
+    worst = sorted(pods, key=_badness(metric.counts).__getitem__, reverse=True)
+    for number in range(1, max((len(pods) - 1) // 2, 1) + 1):
+        if metric.without(worst[:number]) < _SURVIVES:
+            return tuple(worst[:number])
     return ()
+
+
+def _badness(counts: BadCounts | Latency) -> dict[str, float]:
+    """Of each canary pod, what it adds to the difference with each attempt, in the metric's own terms."""
+    cells = counts.cells
+    bad, attempts = counts.by_column(), cells.attempts.sum(axis=0)
+    names = np.array(cells.table.pods)
+    return {
+        pod: float(bad[mine].sum() / max(attempts[mine].sum(), 1.0))
+        for pod in cells.table.pods
+        if (mine := cells.canary & (names == pod)).any()
+    }
 
 
 def forward(

@@ -100,6 +100,10 @@ class BadCounts:
         """Log wealth against a fixed margin, pods taken as equal: for guards with wide margins."""
         return float(log_mean(self.wealth(ratio, absolute).sum(axis=0), LOG_STAKES_WORSE))
 
+    def by_column(self) -> Array:
+        """Bad attempts of each column."""
+        return np.asarray(self.bad.sum(axis=0))
+
     def totals(self) -> tuple[float, float]:
         """Bad attempts of canary and baseline."""
         totals = self.bad.sum(axis=0)

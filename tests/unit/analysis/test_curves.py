@@ -17,7 +17,7 @@ def test_curves_are_the_sum_of_log_normalisers(cells, at):
     share, bad = np.array([q for q, _ in cells]), np.array([[float(k)] for _, k in cells])
     exact = (bad * np.log1p(share[:, None] * np.expm1(np.array(at))[None, :])).sum(axis=0)
     read = curves(bad, share).at(np.array([at]))[0]
-    assert read == pytest.approx(exact, abs=1e-5 * (1 + bad.sum()))
+    assert read == pytest.approx(exact, abs=5e-5 * (1 + bad.sum()))
 
 
 @given(st.floats(0.2, 5.0), st.floats(-3.0, 3.0))
@@ -26,7 +26,7 @@ def test_a_margin_only_shifts_the_argument(ratio, tilt):
     exact = log_evalues(k_c[:, None], k_b[:, None], n_c, n_b, np.array([[tilt]]), ratio=ratio)[0, 0]
     found = curves((k_c + k_b)[:, None], canary_share(n_c, n_b))
     price = found.at(np.array([[tilt + np.log(ratio), np.log(ratio)]]))[0]
-    assert k_c[0] * tilt - (price[0] - price[1]) == pytest.approx(exact, rel=1e-5)
+    assert k_c[0] * tilt - (price[0] - price[1]) == pytest.approx(exact, abs=5e-5 * 16)
 
 
 def test_tails_are_sums_from_each_segment_on():
