@@ -108,6 +108,10 @@ class Latency:
         total = self.counts.sum(axis=0)
         return total[self.cells.canary].sum(axis=0), total[~self.cells.canary].sum(axis=0)
 
+    def by_column(self) -> Array:
+        """Sums of centred Wilcoxon scores of each column: positive where it is slow."""
+        return np.asarray(self._scored[0][1].sum(axis=0))
+
     def rollback(self, factor: float) -> float:
         """Log wealth against "as fast as the baseline", ``factor`` times slower being noise."""
         if not self.routes:
@@ -132,10 +136,9 @@ class Latency:
         if not self.routes:
             return 0.0, 0.0
         phis = [phi for phi, _, _ in self._scored]
-        better = [
-            log_mean(like / phi, LOG_STAKES_BETTER)
-            for like, phi in zip(self.likelihoods(factor, range(-1, len(_TAILS) - 1)), phis, strict=False)
-        ]
+        tests = range(-1, len(_TAILS) - 1)
+        likelihoods = [np.sum([self._fine(r, factor, t) for r in self.routes], axis=0) for t in tests]
+        better = [log_mean(like / phi, LOG_STAKES_BETTER) for like, phi in zip(likelihoods, phis, strict=False)]
         return min(float(b[0]) for b in better), min(float(b[step]) for b in better)
 
     def ranks_noise(self) -> tuple[float, Spread]:
@@ -156,13 +159,29 @@ class Latency:
             for t in tests
         ]  # fmt: skip
 
-    def _ranks(self, route: _Route, factor: float, sizes: Array) -> Array:
-        """Every bucket is a category, and the bets tilt its rate by the bucket's Wilcoxon score.
+    def _fine(self, route: _Route, factor: float, test: int) -> Array:
+        """One route's log wealth of each bet against "slower by the margin"."""
+        if test < 0:
+            return self._ranks(route, factor, GRID)
+        boundary = route.boundary(_TAILS[test])
+        if (route.used > boundary).any():
+            return self._tail(route, factor, _TAILS[test], GRID)
+        # Nothing is beyond it, so what speaks for the canary is what it answered within it.
+        return self._scores(route, factor, GRID, (np.arange(route.baseline.size) > boundary).astype(np.float64))
 
-        Given the pooled counts of each bucket, which arm they fell to is a counting process for each bucket; a bet's
-        tilts ``exp(θ score)`` make its log likelihood ratio linear in the Wilcoxon rank sum (Lehmann, Nonparametrics, 1975).
+    def _ranks(self, route: _Route, factor: float, sizes: Array) -> Array:
+        """The bets tilt each bucket's rate by its Wilcoxon score.
+
+        A bet's tilts ``exp(θ score)`` make its log likelihood ratio linear in the Wilcoxon rank sum (Lehmann,
+        Nonparametrics, 1975).
         """
-        scores = route.scores()
+        return self._scores(route, factor, sizes, route.scores())
+
+    def _scores(self, route: _Route, factor: float, sizes: Array, scores: Array) -> Array:
+        """Every bucket is a category, and the bets tilt its rate by the bucket's score.
+
+        Given the pooled counts of each bucket, which arm they fell to is a counting process for each bucket.
+        """
         tilts = np.outer(scores, sizes)
         tilts = (tilts - np.log(route.shares_at(self.bounds, factor) @ np.exp(tilts)))[route.used]
         margin = np.log(slowed_ratio(route.baseline, self.bounds, factor))[route.used, None]

@@ -5,7 +5,7 @@ Inside a bucket latencies are taken as spread evenly on the log scale.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy import special
@@ -25,6 +25,8 @@ __all__ = [
     "survival",
     "survival_at",
 ]
+
+_MOST: Final = 0.5
 
 
 def edges(bounds: Sequence[float]) -> Array:
@@ -77,10 +79,15 @@ def slowed_ratio(counts: Array, bounds: Sequence[float], factor: float) -> Array
 
 
 def nearest_boundary(counts: Array, share: float) -> int:
-    """Index of the bucket bound whose exceedance share is nearest to ``share`` on the log scale."""
+    """Index of the bucket bound whose exceedance share is nearest to ``share`` on the log scale.
+
+    One that most requests exceed is no far percentile, so it is only taken where there is no other: of requests that are
+    all alike, none exceeds the bound that is returned.
+    """
     above = survival(counts)[1:-1]
     smooth = 0.5 / (float(counts.sum()) + 1.0)
-    return int(np.argmin(np.abs(np.log((above + smooth) / share))))
+    distance = np.abs(np.log((above + smooth) / share))
+    return int(np.argmin(np.where(above <= _MOST, distance, np.inf))) if above[-1] <= _MOST else above.size - 1
 
 
 def centred_ranks(counts: Array) -> Array:
