@@ -47,6 +47,11 @@ class Ledger:
         self._intake = Intake(buckets, self.until)
 
     @property
+    def buckets(self) -> int:
+        """Number of latency buckets."""
+        return self._buckets
+
+    @property
     def table(self) -> Table:
         """What it holds, for ``judge_table``."""
         return self._table
@@ -73,6 +78,23 @@ class Ledger:
         if not fresh:
             return
         self._table = _compacted(_joined(self._table, tabulate(fresh, self._buckets)), step_starts)
+
+    def leave_out(self, pod: str, until: float) -> None:
+        """Forget what a canary pod was counted for before a time: it was replaced.
+
+        Args:
+            pod: Its name.
+            until: Unix seconds; one of the times that cells do not span.
+        """
+        table = self._table
+        gone = table.canary & np.array([name == pod for name in table.pods], dtype=np.bool_)
+        where = np.ix_(table.start < until, gone)
+        if table.attempts[where].any():
+            counts = [part.copy() for part in (table.attempts, table.errors, table.latency)]
+            for part in counts:
+                part[where] = 0.0
+            attempts, errors, latency = counts
+            self._table = replace(table, attempts=attempts, errors=errors, latency=latency)
 
     def dump(self) -> bytes:
         """Everything, as a compressed NumPy archive of whole numbers."""

@@ -10,11 +10,16 @@ from analysis.api.prometheus import PrometheusQuery
 from analysis.providers.base import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from analysis.api.metric import Provider
+    from analysis.api.prometheus import PrometheusCounts
+    from analysis.model.counts import Arm
     from analysis.providers.base import Context, ValueSource
+    from analysis.providers.prometheus.counts import PrometheusCountSource
     from crds.base import Resource
 
-__all__ = ["open_settings", "open_values"]
+__all__ = ["open_counts", "open_settings", "open_values"]
 
 _MODULES: Final[dict[type[Resource], str]] = {
     services.CloudWatch: "cloudwatch",
@@ -58,3 +63,12 @@ def open_settings(settings: Resource, context: Context) -> ValueSource:
         raise ConfigurationError(msg)
     source: ValueSource = importlib.import_module(f"analysis.providers.{module}").open_values(settings, context)
     return source
+
+
+def open_counts(
+    settings: PrometheusCounts, context: Context, *, bounds_ms: Sequence[float], pods: Callable[[], Mapping[str, Arm]]
+) -> PrometheusCountSource:
+    """Return the source of counts. See ``analysis.providers.prometheus.counts.open_counts``."""
+    from analysis.providers.prometheus import counts  # noqa: PLC0415 - its client takes a second to load
+
+    return counts.open_counts(settings, context, bounds_ms=bounds_ms, pods=pods)

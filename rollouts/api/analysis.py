@@ -7,9 +7,11 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field, model_validator
 
+from analysis.api.template import TemplateReference
 from analysis.model.policy import ErrorPolicy, LatencyPolicy
 from crds.base import Duration, Resource
 from crds.schema import Rule, rules
+from rollouts.api.source import Source
 
 __all__ = ["MOST_HELD_BACK", "Analysis", "ErrorAnalysis", "LatencyAnalysis", "OnInconclusive", "OnOutlierPod"]
 
@@ -146,6 +148,18 @@ class Analysis(Resource):
     ] = True
     errors: Annotated[ErrorAnalysis, Field(description="How errors are judged.")] = ErrorAnalysis()
     latency: Annotated[LatencyAnalysis, Field(description="How latency is judged.")] = LatencyAnalysis()
+    source: Annotated[
+        Source | None,
+        Field(description="Where the counts of requests come from; the included mesh's telemetry by default."),
+    ] = None
+    templates: Annotated[
+        tuple[TemplateReference, ...],
+        Field(
+            max_length=8,
+            description="AnalysisTemplates whose metrics are judged as well.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     rollback_alpha: Annotated[
         float,
         Field(gt=0, lt=0.5, description="Probability of ever rolling back a canary that is as good as the baseline."),
@@ -178,6 +192,16 @@ class Analysis(Resource):
             "the canary is promoted. With 0 only the absolute guards (sloPercent, gross errors and latency) judge at 100 %.",
         ),
     ] = 5
+
+    @property
+    def judges(self) -> bool:
+        """Whether anything is judged at all."""
+        return self.enabled and (self.counts or bool(self.templates))
+
+    @property
+    def counts(self) -> bool:
+        """Whether counts of requests are judged."""
+        return self.enabled and (self.errors.enabled or self.latency.enabled)
 
     @model_validator(mode="after")
     def _durations_are_in_order(self) -> Analysis:

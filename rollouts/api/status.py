@@ -53,18 +53,29 @@ class WeightStatus(Resource):
 
 
 class EvidenceStatus(Resource):
-    """analysis.model.Evidence as it stands in status; numbers are rounded."""
+    """One metric's evidence; numbers are rounded."""
 
-    metric: str
-    words: str
+    metric: Annotated[str, Field(description="errors, latency, a guard, or a metric of a template.")]
+    words: Annotated[str, Field(description="The evidence in one sentence.")]
     canary: float | None = None
     baseline: float | None = None
     canary_count: int = 0
     baseline_count: int = 0
-    rollback_e: float = 1.0
-    rollback_at: float = 0.0
-    promote_e: float = 1.0
-    promote_at: float = 0.0
+    difference: Annotated[
+        float | None, Field(description="Estimated difference or ratio, in the metric's own terms.")
+    ] = None
+    interval: Annotated[
+        tuple[float, ...] | None,
+        Field(
+            min_length=2,
+            max_length=2,
+            description="Where the difference lies with 99 % confidence, however often one looks.",
+        ),
+    ] = None
+    rollback_e: Annotated[float, Field(description="Evidence (e-value) that the canary is worse.")] = 1.0
+    rollback_at: Annotated[float, Field(description="It is taken back when rollbackE reaches this.")] = 0.0
+    promote_e: Annotated[float, Field(description="Evidence (e-value) that the canary is within the margin.")] = 1.0
+    promote_at: Annotated[float, Field(description="The metric is fine when promoteE reaches this.")] = 0.0
 
 
 Outcome = Literal["Promoted", "RolledBack", "Aborted", "Superseded", "Reverted", "Overridden"]
@@ -100,6 +111,13 @@ class RolloutStatus(Resource):
     summary: Annotated[str, Field(description="The judge's reason in one sentence.")] = ""
     evidence: tuple[EvidenceStatus, ...] = ()
     need: Annotated[str, Field(description="What is still missing for promotion, in words.")] = ""
+    budget: Annotated[
+        dict[str, float], Field(description="How rollbackAlpha is shared out among the tests of this release.")
+    ] = Field(default_factory=dict)
+    problems: Annotated[
+        tuple[str, ...],
+        Field(description="What was wrong with measurements, in words. Such measurements are no evidence."),
+    ] = ()
     failed_revision: Annotated[
         str | None,
         Field(description="The revision that was taken back last; not tried again until it changes or is retried."),

@@ -275,8 +275,7 @@ class Context:
     @property
     def judged(self) -> bool:
         """Whether the spec wants anything judged."""
-        analysis = self.spec.analysis
-        return analysis.enabled and (analysis.errors.enabled or analysis.latency.enabled)
+        return self.spec.analysis.judges
 
     @property
     def has_baseline(self) -> bool:

@@ -40,6 +40,7 @@ class Subject:
     status: RolloutStatus
     created: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     finalizers: tuple[str, ...] = ()
     deleting: bool = False
 
@@ -210,17 +211,21 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the mesh measured in this release.
+    """What was measured in this release.
 
     Attributes:
         verdict: The judge's answer; None when there is nothing to judge or judging is off.
-        requests: Final answers by backend Service since the step began.
+        share: The canary's part of the requests since the step began, percent; None while nothing was counted.
         problem: Why nothing can be measured at the moment; empty when all is well.
+        problems: What was wrong with measurements that were left out, in words.
+        budget: Each test's share of ``rollbackAlpha``.
     """
 
     verdict: Verdict | None = None
-    requests: Mapping[str, int] = field(default_factory=dict)
+    share: float | None = None
     problem: str = ""
+    problems: tuple[str, ...] = ()
+    budget: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -238,6 +243,7 @@ class Observed:
         foreign_pods: Pods that the Service selects and that belong to something else than the Deployment.
         taken: An object of somebody else that has a name which the canary needs, e.g. ``Service payment-canary``.
         strays: Other Deployments that carry this Rollout's label.
+        template_problem: Why the AnalysisTemplates cannot be used, in words; empty when they can.
     """
 
     subject: Subject
@@ -254,6 +260,7 @@ class Observed:
     foreign_pods: tuple[str, ...] = ()
     taken: str = ""
     strays: tuple[Workload, ...] = ()
+    template_problem: str = ""
 
 
 def stamp(now: float) -> str:

@@ -128,6 +128,11 @@ def names_are_free(o: Observed, _names: Names | None) -> Problem | None:
     )
 
 
+def templates_can_be_used(o: Observed, _names: Names | None) -> Problem | None:
+    """Are there all AnalysisTemplates, with all arguments?"""
+    return Problem("InvalidTemplate", f"spec.analysis.templates: {o.template_problem}") if o.template_problem else None
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     spec_is_valid,
     nobody_was_first,
@@ -139,6 +144,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     service_selects_nothing_else,
     canary_can_be_told_apart,
     names_are_free,
+    templates_can_be_used,
 )
 
 

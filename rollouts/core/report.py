@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from mesh.api.trafficsplit import Condition
 from rollouts.api.rollout import EvidenceStatus, Phase, RolloutStatus, WeightStatus
-from rollouts.core.context import FULL, Context
 from rollouts.core.machine import PHASES, RELEASE, RESTING, State
 from rollouts.core.observed import stamp
 from rollouts.core.words import message, need
 
 if TYPE_CHECKING:
     from analysis.model.verdict import Evidence
+    from rollouts.core.context import Context
 
 __all__ = ["condition", "report"]
 
@@ -48,10 +48,15 @@ def _phase(c: Context) -> Phase:
 
 
 def _judged(c: Context) -> dict[str, object]:
-    verdict = c.o.measured.verdict
-    if verdict is None or c.notes.state not in RELEASE | {State.ROLLING_BACK}:
-        return {}
+    measured = c.o.measured
+    if c.notes.state not in RELEASE | {State.ROLLING_BACK}:
+        return {"problems": ()}
+    verdict = measured.verdict
+    if verdict is None:
+        return {"problems": measured.problems}
     return {
+        "budget": {name: _number(alpha) for name, alpha in measured.budget.items()},
+        "problems": measured.problems,
         "verdict": verdict.decision.value,
         "summary": verdict.summary,
         "evidence": tuple(_evidence(e) for e in verdict.evidence),
@@ -78,6 +83,8 @@ def _evidence(e: Evidence) -> EvidenceStatus:
         rollback_at=_number(e.rollback_at),
         promote_e=_number(e.promote_e),
         promote_at=_number(e.promote_at),
+        difference=None if e.difference is None else _number(e.difference),
+        interval=None if e.interval is None else (_number(e.interval[0]), _number(e.interval[1])),
     )
 
 
@@ -95,12 +102,8 @@ def _weight(c: Context) -> WeightStatus:
 
 def _actual(c: Context) -> float | None:
     """Return the canary's measured share in this step; None while nothing was counted."""
-    if c.notes.state not in RELEASE or not c.notes.step_starts:
-        return None
-    requests = c.o.measured.requests
-    canary = requests.get(c.names.canary_service, 0)
-    total = canary + requests.get(c.names.host, 0)
-    return round(FULL * canary / total, 1) if total else None
+    share = c.o.measured.share
+    return None if share is None or c.notes.state not in RELEASE else round(share, 1)
 
 
 def _conditions(c: Context, phase: Phase, text: str) -> tuple[Condition, ...]:

@@ -100,7 +100,13 @@ def _judging(c: Context) -> str:
     if not c.has_baseline:
         carried = "the evidence of the earlier steps carries" if c.notes.proven else "no earlier step was judged"
         why = f"no concurrent baseline at 100 %: {carried}, only the absolute guards (SLO, gross) judge. {why}"
-    return f"judges {c.weight_words}; {estimate(c)}: {why}{_replaced(c)}"
+    return f"judges {c.weight_words}; {estimate(c)}: {why}{_wrong(c)}{_replaced(c)}"
+
+
+def _wrong(c: Context) -> str:
+    problems = c.o.measured.problems
+    more = f" (and {len(problems) - 1} more in status.problems)" if len(problems) > 1 else ""
+    return f" Not measured: {problems[0]}{more}." if problems else ""
 
 
 def _replaced(c: Context) -> str:

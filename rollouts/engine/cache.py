@@ -89,12 +89,14 @@ class Cache:
         self.deployments: dict[Key, dict[str, Any]] = {}
         self.services: dict[Key, dict[str, Any]] = {}
         self.splits: dict[Key, dict[str, Any]] = {}
+        self.templates: dict[Key, dict[str, Any]] = {}
+        """AnalysisTemplates, and with an empty namespace ClusterAnalysisTemplates."""
         self._replica_sets: dict[str, dict[str, ReplicaSet]] = defaultdict(dict)
         self._pods: dict[str, dict[str, Pod]] = defaultdict(dict)
 
     def put(self, plural: str, body: Mapping[str, Any]) -> None:
         """Remember an object's newest form."""
-        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        namespace, name = body["metadata"].get("namespace", ""), body["metadata"]["name"]
         match plural:
             case "replicasets":
                 self._replica_sets[namespace][name] = _replica_set(body)
@@ -123,6 +125,8 @@ class Cache:
             "deployments": self.deployments,
             "services": self.services,
             "trafficsplits": self.splits,
+            "analysistemplates": self.templates,
+            "clusteranalysistemplates": self.templates,
         }[plural]
 
     def replica_sets(self, namespace: str, owner: str) -> list[ReplicaSet]:
@@ -143,6 +147,10 @@ class Cache:
             for (ns, _), d in self.deployments.items()
             if ns == namespace and (d["metadata"].get("labels") or {}).get(ROLLOUT_LABEL) == rollout
         ]
+
+    def all_rollouts(self) -> list[dict[str, Any]]:
+        """Return all Rollouts."""
+        return list(self.rollouts.values())
 
     def rollouts_in(self, namespace: str) -> list[dict[str, Any]]:
         """Return a namespace's Rollouts."""

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from analysis.model.counts import Arm
 from rollouts.api.names import FINALIZER
 from rollouts.api.rollout import RolloutSpec, RolloutStatus
 from rollouts.api.validate import InvalidRollout, parse_rollout
+from rollouts.core.metrics import Release, template_problem
 from rollouts.core.naming import names_of
 from rollouts.core.notes import Notes
 from rollouts.core.observed import CanaryPod, Measured, Observed, Service, Subject, Workload
+from rollouts.engine.measure import Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from rollouts.engine.cache import Cache, Key
     from rollouts.routers.base import Router
 
-__all__ = ["gather", "pods_started", "read_status", "subject_of"]
+__all__ = ["gather", "known_pods", "read_status", "release_of", "subject_of"]
 
 
 def read_status(raw: Mapping[str, Any]) -> RolloutStatus:
@@ -53,6 +56,7 @@ def subject_of(body: Mapping[str, Any]) -> Subject:
         status=read_status(body.get("status") or {}),
         created=str(metadata.get("creationTimestamp", "")),
         annotations=metadata.get("annotations") or {},
+        labels=metadata.get("labels") or {},
         finalizers=tuple(metadata.get("finalizers") or ()),
         deleting=bool(metadata.get("deletionTimestamp")) and FINALIZER in (metadata.get("finalizers") or ()),
     )
@@ -81,14 +85,33 @@ def _foreign_pods(cache: Cache, subject: Subject, deployment: Workload, service:
     return tuple(sorted(p.name for p in cache.pods(subject.namespace, service.selector) if p.owner not in ours))
 
 
-def pods_started(cache: Cache, namespace: str, services: tuple[Service | None, ...]) -> dict[str, float]:
-    """Return when the pods behind the services started, in Unix seconds."""
-    return {
-        p.name: dt.datetime.fromisoformat(p.started).timestamp()
-        for service in services
-        if service
-        for p in cache.pods(namespace, service.selector)
+def known_pods(cache: Cache, namespace: str, service: Service | None, canary_service: Service | None) -> Known:
+    """Return what is known of the pods behind the Services."""
+    started: dict[str, float] = {}
+    arms: dict[str, Arm] = {}
+    for found, arm in ((service, Arm.BASELINE), (canary_service, Arm.CANARY)):
+        for pod in cache.pods(namespace, found.selector) if found else ():
+            started[pod.name] = dt.datetime.fromisoformat(pod.started).timestamp()
+            arms[pod.name] = arm
+    return Known(started, arms)
+
+
+def release_of(cache: Cache, subject: Subject, names: Names) -> Release:
+    """Return the Rollout with the templates that it refers to."""
+    references = subject.spec.analysis.templates if subject.spec and subject.spec.analysis.enabled else ()
+    metadata = {
+        "name": subject.name,
+        "namespace": subject.namespace,
+        "labels": subject.labels,
+        "annotations": subject.annotations,
     }
+    templates = {
+        (r.template_name, r.cluster_scope): cache.templates.get(
+            ("" if r.cluster_scope else subject.namespace, r.template_name)
+        )
+        for r in references
+    }
+    return Release(metadata, names, references, templates)
 
 
 def _canary_pods(cache: Cache, namespace: str, service: Service | None) -> dict[str, CanaryPod]:
@@ -100,7 +123,7 @@ def gather(
     cache: Cache,
     router: Router,
     subject: Subject,
-    measure: Callable[[Notes, Names, dict[str, float]], Measured],
+    measure: Callable[[Notes, Known], Measured],
 ) -> Observed:
     """Return all that one decision may look at.
 
@@ -108,7 +131,7 @@ def gather(
         cache: What the watches have told.
         router: Reads the split.
         subject: The Rollout, as it was read or written last.
-        measure: Answers what was measured, given the notes, the names and the pods' starts.
+        measure: Answers what was measured, given the notes and what is known of the pods.
     """
     notes = Notes.read(subject.status.internal)
     names = names_of(subject.spec, notes)
@@ -152,9 +175,10 @@ def gather(
         traffic=router.observe(raw_split) if raw_split else None,
         running=running,
         images={r.revision: r.images for r in sets},
-        measured=measure(notes, names, pods_started(cache, namespace, (service, canary_service))),
+        measured=measure(notes, known_pods(cache, namespace, service, canary_service)),
         rival=_rival(cache, subject, names),
         foreign_pods=_foreign_pods(cache, subject, deployment, service) if deployment and service else (),
         taken=taken[0] if taken else "",
+        template_problem=template_problem(release_of(cache, subject, names)),
         strays=tuple(Workload(d) for d in cache.labelled(namespace, subject.name) if d["metadata"]["name"] not in ours),
     )

@@ -94,4 +94,4 @@ def _has_ended(job: Mapping[str, Any]) -> bool:
 def _fault(name: str, error: Exception) -> SourceError:
     if isinstance(error, KubeError) and error.status < _SERVER_ERRORS and error.status not in _PASSING:
         return ConfigurationError(f"Job {name} cannot be run: {error}: correct job.spec, or what the controller may do")
-    return UnavailableError(f"Job {name} cannot be run now: {error or type(error).__name__}")
+    return UnavailableError(f"Job {name} cannot be run now: {str(error) or type(error).__name__}")

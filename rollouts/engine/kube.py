@@ -117,6 +117,7 @@ _PLURALS: Final = {
     "Rollout": "rollouts",
     "TrafficSplit": "trafficsplits",
     "Event": "events",
+    "ConfigMap": "configmaps",
 }
 
 

@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from analysis.judges import judge
+from analysis.judges import judge_table
+from analysis.model.budget import split
 from analysis.model.counts import Arm, PodCounts, Window
 from analysis.model.policy import ErrorPolicy, LatencyPolicy, Policy
-from mesh.api.telemetry import LATENCY_BOUNDS_MS
 from rollouts.core.machine import RELEASE
 from rollouts.core.observed import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from analysis.judges.table import Table
+    from analysis.model.values import ValueSeries
     from mesh.api.telemetry import TelemetryWindow
     from rollouts.api.rollout import Analysis
     from rollouts.core.naming import Names
-    from rollouts.core.notes import Notes, ReplacedPod
+    from rollouts.core.notes import Notes
 
-__all__ = ["HISTORY_SECONDS", "arms", "measure", "policy_of"]
+__all__ = ["HISTORY_SECONDS", "Known", "Share", "arms", "measure", "policy_of"]
 
 HISTORY_SECONDS: Final = 600.0
 """How much of the time before a release is asked for: it tells what stable pods differ by."""
 _PERCENT: Final = 100.0
 
 
-def policy_of(analysis: Analysis) -> Policy:
-    """Return the judge's policy for a Rollout's ``spec.analysis``."""
+@dataclass(frozen=True)
+class Known:
+    """What is known of the pods behind both Services, by name.
+
+    Attributes:
+        started: When each started, Unix seconds.
+        arms: Which version each runs.
+    """
+
+    started: Mapping[str, float] = field(default_factory=dict)
+    arms: Mapping[str, Arm] = field(default_factory=dict)
+
+
+def policy_of(analysis: Analysis, bounds: tuple[float, ...]) -> Policy:
+    """Return the judge's policy for a Rollout's ``spec.analysis``.
+
+    Args:
+        analysis: What people wrote.
+        bounds: Upper bounds of the latency buckets, milliseconds; without any, latency is not judged.
+    """
     errors, latency = analysis.errors, analysis.latency
     slo = None if errors.slo_percent is None else errors.slo_percent / _PERCENT
     return Policy(
-        bounds_ms=LATENCY_BOUNDS_MS,
+        bounds_ms=bounds,
         errors=ErrorPolicy(
             ratio=errors.max_ratio,
             absolute=errors.max_increase_percent / _PERCENT,
@@ -43,20 +64,15 @@ def policy_of(analysis: Analysis) -> Policy:
         if errors.enabled
         else None,
         latency=LatencyPolicy(ratio=latency.max_ratio, warm_up=latency.warm_up, noise_ratio=latency.noise_ratio)
-        if latency.enabled
+        if latency.enabled and bounds
         else None,
         rollback_alpha=analysis.rollback_alpha,
         promotion_alpha=analysis.promotion_alpha,
     )
 
 
-def arms(
-    windows: Iterable[TelemetryWindow], names: Names, began: float, replaced: ReplacedPod | None = None
-) -> list[Window]:
-    """Return the windows as the judge takes them.
-
-    A canary's counts from before this release are another canary's, and those of a pod that was replaced are left out.
-    """
+def arms(windows: Iterable[TelemetryWindow], names: Names, began: float) -> list[Window]:
+    """Return the mesh's windows as the judge takes them. A canary's counts from before this release are another canary's."""
     by_backend = {names.host: Arm.BASELINE, names.canary_service: Arm.CANARY}
     result = []
     for window in windows:
@@ -71,42 +87,73 @@ def arms(
                 request_errors=p.request_errors,
             )
             for p in window.pods
-            if p.backend == names.host
-            or (
-                p.backend == names.canary_service
-                and window.start >= began
-                and not (replaced and p.pod == replaced.name and window.start < replaced.until)
-            )
+            if p.backend == names.host or (p.backend == names.canary_service and window.start >= began)
         )
         result.append(Window(start=window.start, end=window.end, pods=pods))
     return result
 
 
+@dataclass
+class Share:
+    """Counts both versions' requests in the present step.
+
+    Attributes:
+        since: When the step began, Unix seconds.
+        canary: Requests that the canary answered.
+        baseline: Requests that the baseline answered.
+    """
+
+    since: float = 0.0
+    canary: int = 0
+    baseline: int = 0
+
+    def add(self, windows: Iterable[Window], step_starts: Sequence[float]) -> None:
+        """Count windows that no earlier call had."""
+        if not step_starts:
+            return
+        if step_starts[-1] != self.since:
+            self.since, self.canary, self.baseline = step_starts[-1], 0, 0
+        for window in windows:
+            if window.start >= self.since:
+                for pod in window.pods:
+                    count = pod.requests or pod.attempts  # not every source tells tries from answers
+                    if pod.arm is Arm.CANARY:
+                        self.canary += count
+                    else:
+                        self.baseline += count
+
+    @property
+    def percent(self) -> float | None:
+        """The canary's part; None while nothing was counted."""
+        total = self.canary + self.baseline
+        return _PERCENT * self.canary / total if total else None
+
+
 def measure(
-    windows: Sequence[TelemetryWindow],
+    table: Table,
+    values: Sequence[ValueSeries],
+    policy: Policy,
     *,
-    names: Names,
     notes: Notes,
     analysis: Analysis,
     pods_started: Mapping[str, float],
-    problem: str,
     now: float,
 ) -> Measured:
-    """Return what was measured in this release, judged where there is something to judge."""
-    if notes.state not in RELEASE or not notes.step_starts:
-        return Measured(problem=problem)
-    requests: dict[str, int] = {}
-    for window in windows:
-        if window.start >= notes.step_starts[-1]:
-            for pod in window.pods:
-                requests[pod.backend] = requests.get(pod.backend, 0) + pod.requests
-    verdict = None
-    if analysis.enabled and (analysis.errors.enabled or analysis.latency.enabled):
-        verdict = judge(
-            arms(windows, names, notes.began, notes.replaced),
-            policy_of(analysis),
-            pods_started=pods_started,
-            step_starts=notes.step_starts,
-            now=now,
-        )
-    return Measured(verdict=verdict, requests=requests, problem=problem)
+    """Return what was measured in this release, judged where there is something to judge.
+
+    Args:
+        table: Both versions' counts.
+        values: The metrics of templates.
+        policy: What the judge is asked.
+        notes: Where the release is.
+        analysis: What people wrote.
+        pods_started: When each pod started, Unix seconds.
+        now: Unix seconds.
+    """
+    if notes.state not in RELEASE or not notes.step_starts or not analysis.judges:
+        return Measured()
+    verdict = judge_table(
+        table, policy, pods_started=pods_started, step_starts=notes.step_starts, now=now, values=values
+    )
+    custom = [s.policy.name for s in values if s.policy.critical and not s.policy.dry_run]
+    return Measured(verdict=verdict, budget=split(policy, custom))

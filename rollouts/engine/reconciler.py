@@ -13,23 +13,25 @@ from rollouts.api.names import GROUP, VERSION
 from rollouts.api.rollout import Analysis
 from rollouts.core.decide import decide
 from rollouts.core.machine import RELEASE
+from rollouts.core.metrics import planned
 from rollouts.core.naming import names_of
 from rollouts.core.notes import Notes
+from rollouts.core.observed import Measured
 from rollouts.engine.apply import Applier, rollout_path
 from rollouts.engine.events import post_event
-from rollouts.engine.gather import gather, subject_of
+from rollouts.engine.gather import gather, release_of, subject_of
 from rollouts.engine.kube import ConflictError
-from rollouts.engine.measure import HISTORY_SECONDS, measure
+from rollouts.engine.measuring import Measuring, Order, Tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rollouts.api.rollout import RolloutStatus
     from rollouts.core.actions import Plan
-    from rollouts.core.naming import Names
-    from rollouts.core.observed import Measured, Subject
+    from rollouts.core.observed import Subject
     from rollouts.engine.cache import Cache, Key
     from rollouts.engine.kube import Kube
+    from rollouts.engine.measure import Known
     from rollouts.engine.telemetry import TelemetryStream
     from rollouts.routers.base import Router
 
@@ -40,7 +42,7 @@ _CONFLICT_SECONDS: Final = 0.1
 _QUIET_WRITE_SECONDS: Final = 1.0
 _MOST_EVENTS_AGE: Final = 1800.0
 _ANALYSIS_OFF: Final = Analysis(enabled=False)
-_NOISE: Final = frozenset({"message", "summary", "need", "evidence", "conditions"})
+_NOISE: Final = frozenset({"message", "summary", "need", "evidence", "conditions", "budget", "problems"})
 """Parts of the status that change while nothing happens; they are written at most once a second."""
 
 
@@ -53,7 +55,8 @@ class Reconciler:
         cache: Cache,
         kube: Kube,
         router: Router,
-        open_stream: Callable[[Key, str, float], TelemetryStream],
+        open_stream: Callable[[Key, float, Callable[[], None]], TelemetryStream],
+        trigger: Callable[[Key], None],
         clock: Callable[[], float],
         instance: str,
     ) -> None:
@@ -63,7 +66,8 @@ class Reconciler:
             cache: What the watches tell.
             kube: The API server.
             router: The mesh.
-            open_stream: Opens the telemetry of a host: namespace and name, the Rollout to be triggered, since when.
+            open_stream: Opens the telemetry of a host: namespace and name, since when, what to call on news.
+            trigger: Asks for another pass over a Rollout.
             clock: Unix seconds.
             instance: This process's name, for Events.
         """
@@ -71,13 +75,14 @@ class Reconciler:
         self._kube = kube
         self._router = router
         self._applier = Applier(kube, router, clock)
-        self._open_stream = open_stream
+        self._tools = Tools(kube=kube, open_stream=open_stream, clock=clock)
+        self._trigger = trigger
         self._clock = clock
         self._instance = instance
         self._written: dict[Key, tuple[str, dict[str, Any]]] = {}
         self._wrote_at: dict[Key, float] = {}
         self._posted: dict[str, int] = {}
-        self._streams: dict[Key, tuple[str, TelemetryStream]] = {}
+        self._measuring: dict[Key, Measuring] = {}
         self._errors: dict[Key, str] = {}
 
     async def reconcile(self, key: Key) -> float | None:
@@ -97,7 +102,7 @@ class Reconciler:
             self._cache,
             self._router,
             subject,
-            lambda notes, names, started: self._measure(key, subject, notes, names, started),
+            lambda notes, known: self._measure(key, subject, notes, known),
         )
         plan = decide(observed, self._clock())
         try:
@@ -106,7 +111,7 @@ class Reconciler:
             _LOG.debug("%s/%s: %s", *key, conflict)
             return _CONFLICT_SECONDS
         self._errors.pop(key, None)
-        await self._listen(key, subject, plan)
+        await self._follow(key, subject, plan)
         return None if plan.wake_at is None else max(0.0, plan.wake_at - self._clock())
 
     def failed(self, key: Key, error: Exception) -> None:
@@ -119,13 +124,15 @@ class Reconciler:
         self._written.pop(key, None)
         self._wrote_at.pop(key, None)
         self._errors.pop(key, None)
-        if stream := self._streams.pop(key, None):
-            await stream[1].close()
+        if measuring := self._measuring.pop(key, None):
+            await measuring.close()
 
     async def close(self) -> None:
-        """End the streams."""
-        for key in list(self._streams):
-            await self.forget(key)
+        """Store what was measured, and end."""
+        for measuring in self._measuring.values():
+            await measuring.save(now=True)
+            await measuring.close()
+        self._measuring.clear()
 
     def _newest(self, key: Key) -> dict[str, Any] | None:
         """Return the Rollout: our own last write where the watch has not brought it yet."""
@@ -174,37 +181,45 @@ class Reconciler:
         self._written[key] = (version, answer)
         self._wrote_at[key] = now
 
-    def _measure(
-        self, key: Key, subject: Subject, notes: Notes, names: Names, started: Mapping[str, float]
-    ) -> Measured:
-        stream = self._streams.get(key)
-        spec = subject.spec
-        windows = list(stream[1].windows) if stream else []
-        problem = stream[1].problem if stream else ""
-        analysis = spec.analysis if spec else _ANALYSIS_OFF
-        return measure(
-            windows,
-            names=names,
-            notes=notes,
-            analysis=analysis,
-            pods_started=started,
-            problem=problem,
-            now=self._clock(),
+    def _measure(self, key: Key, subject: Subject, notes: Notes, known: Known) -> Measured:
+        measuring = self._measuring.get(key)
+        return (
+            measuring.look(notes, subject.spec.analysis if subject.spec else _ANALYSIS_OFF, known)
+            if measuring
+            else Measured()
         )
 
-    async def _listen(self, key: Key, subject: Subject, plan: Plan) -> None:
-        """Listen to the telemetry while a release is under way, and only then."""
-        notes = Notes.read(plan.status.internal)
-        names = names_of(subject.spec, notes)
-        wanted = names.host if names and notes.state in RELEASE else ""
-        have = self._streams.get(key)
-        if have and have[0] != wanted:
-            del self._streams[key]
-            await have[1].close()
+    async def _follow(self, key: Key, subject: Subject, plan: Plan) -> None:
+        """Measure while a release is under way, and only then."""
+        order = self._order(subject, Notes.read(plan.status.internal))
+        have = self._measuring.get(key)
+        if have and (order is None or order.identity != have.identity):
+            del self._measuring[key]
+            await have.finish()
             have = None
-        if wanted and have is None:
-            stream = self._open_stream((subject.namespace, wanted), subject.name, notes.began - HISTORY_SECONDS)
-            self._streams[key] = (wanted, stream)
+        if order is None:
+            return
+        if have is None:
+            self._measuring[key] = await Measuring.begin(self._tools, order, lambda: self._trigger(key))
+        else:
+            await have.update(order)
+            await have.save()
+
+    def _order(self, subject: Subject, notes: Notes) -> Order | None:
+        names = names_of(subject.spec, notes)
+        if names is None or notes.state not in RELEASE:
+            return None
+        release = release_of(self._cache, subject, names)
+        source = subject.spec.analysis.source if subject.spec else None
+        return Order(
+            subject=subject,
+            names=names,
+            target=notes.target,
+            began=notes.began,
+            source=source.settings if source else None,
+            release=release,
+            planned=planned(release),
+        )
 
 
 def _only_actual(changed: set[str], before: dict[str, Any], after: dict[str, Any]) -> bool:

@@ -24,10 +24,9 @@ _LINE_LIMIT: Final = 2**22
 
 
 class TelemetryStream:
-    """Holds a host's windows since a given time, newest last.
+    """Listens to a host's windows since a given time.
 
     Attributes:
-        windows: What the mesh has told so far. After a restart it is filled again with what the mesh still holds.
         problem: Why nothing comes at the moment; empty when all is well.
     """
 
@@ -36,9 +35,15 @@ class TelemetryStream:
         self._url = url
         self._since = since
         self._on_window = on_window
-        self.windows: deque[TelemetryWindow] = deque(maxlen=_MOST_WINDOWS)
+        self._fresh: deque[TelemetryWindow] = deque(maxlen=_MOST_WINDOWS)
         self.problem = ""
         self._task = asyncio.create_task(self._run(), name=f"telemetry {url}")
+
+    def take(self) -> list[TelemetryWindow]:
+        """Return the windows that came since the last call, in order."""
+        fresh = list(self._fresh)
+        self._fresh.clear()
+        return fresh
 
     async def close(self) -> None:
         """End the stream."""
@@ -75,5 +80,5 @@ class TelemetryStream:
         if window.end <= self._since:
             return  # told already, on an earlier connection
         self._since = window.end
-        self.windows.append(window)
+        self._fresh.append(window)
         self._on_window()

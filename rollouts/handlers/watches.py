@@ -28,6 +28,8 @@ _RESOURCES: Final = (
     ("", "v1", "pods"),
     ("", "v1", "services"),
     (MESH_GROUP, MESH_VERSION, "trafficsplits"),
+    (GROUP, VERSION, "analysistemplates"),
+    (GROUP, VERSION, "clusteranalysistemplates"),
 )
 _DELETED: Final = "DELETED"
 
@@ -35,7 +37,10 @@ _DELETED: Final = "DELETED"
 def interested(cache: Cache, plural: str, event_type: str | None, body: Mapping[str, Any]) -> Iterator[Key]:
     """Return the Rollouts for which an object's change may matter."""
     metadata = body["metadata"]
-    namespace, name = metadata["namespace"], metadata["name"]
+    namespace, name = metadata.get("namespace", ""), metadata["name"]
+    if plural in {"analysistemplates", "clusteranalysistemplates"}:
+        yield from _users(cache, namespace, name)
+        return
     if plural == PLURAL:
         yield namespace, name
         if event_type != "MODIFIED":  # a rival came or went
@@ -50,6 +55,14 @@ def interested(cache: Cache, plural: str, event_type: str | None, body: Mapping[
         rollout_name = rollout["metadata"]["name"]
         if {name, *owners} & {rollout_name, *_names(rollout)}:
             yield namespace, rollout_name
+
+
+def _users(cache: Cache, namespace: str, name: str) -> Iterator[Key]:
+    """Return the Rollouts that refer to a template; a cluster-wide one has no namespace."""
+    for rollout in cache.rollouts_in(namespace) if namespace else cache.all_rollouts():
+        references = ((rollout.get("spec") or {}).get("analysis") or {}).get("templates") or ()
+        if any(r["templateName"] == name and bool(r.get("clusterScope")) is not bool(namespace) for r in references):
+            yield rollout["metadata"]["namespace"], rollout["metadata"]["name"]
 
 
 def _names(rollout: Mapping[str, Any]) -> tuple[str, ...]:
@@ -89,7 +102,7 @@ def _watch(where: dict[str, Any], cache: Cache, trigger: Callable[[Key], None], 
     async def seen(event: kopf.RawEvent, **_: Any) -> None:
         body: dict[str, Any] = dict(event["object"])
         metadata = body["metadata"]
-        key = (metadata["namespace"], metadata["name"])
+        key = (metadata.get("namespace", ""), metadata["name"])
         if event["type"] == _DELETED:
             cache.drop(plural, *key)
         else:

@@ -27,6 +27,7 @@ from rollouts.handlers.watches import operate, watches
 from rollouts.routers.coalmine import CoalmineRouter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from rollouts.engine.cache import Key
@@ -67,16 +68,17 @@ async def run(options: Options) -> None:
         cache = Cache()
         queue: WorkQueue
 
-        def open_stream(host: Key, rollout: str, since: float) -> TelemetryStream:
+        def open_stream(host: Key, since: float, on_window: Callable[[], None]) -> TelemetryStream:
             namespace, service = host
             url = f"{options.mesh_url.rstrip('/')}/v1/telemetry/{namespace}/{service}"
-            return TelemetryStream(session, url, since, lambda: queue.trigger((namespace, rollout)))
+            return TelemetryStream(session, url, since, on_window)
 
         reconciler = Reconciler(
             cache=cache,
             kube=kube,
             router=CoalmineRouter(),
             open_stream=open_stream,
+            trigger=lambda key: queue.trigger(key),  # noqa: PLW0108 - the queue is made below
             clock=time.time,
             instance=socket.gethostname(),
         )

@@ -71,7 +71,7 @@ def test_the_workload_alone_comes_back_complete(apply):
     assert parse_rollout(made) == RolloutSpec(workload_ref={"name": "pay"})
 
 
-@pytest.mark.parametrize("name", ["minimal.yaml", "full.yaml"])
+@pytest.mark.parametrize("name", ["minimal.yaml", "full.yaml", "metrics.yaml"])
 def test_the_examples_are_accepted_and_mean_what_they_say(dry_run, name):
     stored = dry_run((EXAMPLES / name).read_text())
     written = yaml.safe_load((EXAMPLES / name).read_text())

@@ -94,3 +94,25 @@ def test_the_judge_says_the_same_of_a_ledger_as_of_the_windows(release):
     now = windows[-1].end
     arguments = {"pods_started": made.starts, "step_starts": made.steps, "now": now}
     assert judge_table(ledger.table, made.policy, **arguments) == judge(windows, made.policy, **arguments)
+
+
+def test_a_replaced_pods_counts_are_forgotten_up_to_a_time_and_stay_so():
+    windows = [window(1000 + s, pods=(("a", Arm.BASELINE), ("b", Arm.CANARY), ("c", Arm.CANARY))) for s in range(300)]
+    ledger = Ledger(BUCKETS)
+    for part in (windows[:150], windows[150:]):
+        ledger.add(part, [1000.0, 1203.0])
+        ledger.leave_out("b", 1203.0)
+        ledger = Ledger.load(ledger.dump())
+    table = ledger.table
+    column = table.pods.index("b")
+    early = table.start < 1203.0
+    assert table.attempts[early, column].sum() == table.latency[early, column].sum() == 0
+    assert table.attempts[~early, column].sum() == 10 * 97
+    assert table.attempts[:, table.pods.index("c")].sum() == 3000
+
+
+def test_a_stable_pod_of_the_same_name_is_not_forgotten():
+    ledger = Ledger(BUCKETS)
+    ledger.add([window(1000)], [])
+    ledger.leave_out("a", 2000.0)
+    assert ledger.table.attempts.sum() == 20

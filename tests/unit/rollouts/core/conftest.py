@@ -60,7 +60,8 @@ class World:
         self.acknowledged: dict[str, int] | None = None
         self.up_to_date = False
         self.verdict: Verdict | None = None
-        self.requests: dict[str, int] = {}
+        self.share: float | None = None
+        self.template_problem = ""
         self.rival = self.taken = ""
         self.foreign: tuple[str, ...] = ()
         self.mesh_answers = True
@@ -174,7 +175,8 @@ class World:
                 traffic=traffic,
                 running=dict(self.stable_pods) if self.deployment else {},
                 images=IMAGES,
-                measured=Measured(self.verdict, dict(self.requests)),
+                measured=Measured(self.verdict, self.share),
+                template_problem=self.template_problem,
                 rival=self.rival,
                 foreign_pods=self.foreign,
                 taken=self.taken,

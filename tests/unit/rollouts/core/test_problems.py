@@ -43,6 +43,10 @@ def taken(world):
     world.taken = "Service payment-canary"
 
 
+def no_template(world):
+    world.template_problem = "there is no AnalysisTemplate checkout: create it, or correct templateName"
+
+
 CASES = [
     (invalid, "InvalidSpec", "spec.steps[0].setWeight"),
     (no_deployment, "DeploymentMissing", "spec.workloadRef.name: there is no Deployment payment"),
@@ -53,6 +57,7 @@ CASES = [
     (foreign_pods, "ServiceSelectsOthers", "legacy-7f"),
     (rival, "Conflict", "payment-old"),
     (taken, "NameTaken", "rename or delete it"),
+    (no_template, "InvalidTemplate", "spec.analysis.templates: there is no AnalysisTemplate checkout"),
 ]
 
 

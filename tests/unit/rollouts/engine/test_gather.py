@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from analysis.model.counts import Arm
 from rollouts.core.observed import Measured
 from rollouts.core.templates import revision
 from rollouts.engine.cache import Cache
 from rollouts.engine.gather import gather, subject_of
+from rollouts.engine.measure import Known
 from rollouts.routers.coalmine import CoalmineRouter
 
 TEMPLATE = {"metadata": {"labels": {"app": "payment"}}, "spec": {"containers": [{"name": "app", "image": "shop:1"}]}}
@@ -56,10 +58,10 @@ def cache() -> Cache:
     return cache
 
 
-def look(cache: Cache, name: str = "payment", starts: list[dict[str, float]] | None = None):
-    def measure(_notes, _names, started):
-        if starts is not None:
-            starts.append(started)
+def look(cache: Cache, name: str = "payment", seen: list[Known] | None = None):
+    def measure(_notes, known):
+        if seen is not None:
+            seen.append(known)
         return Measured()
 
     return gather(cache, CoalmineRouter(), subject_of(cache.rollouts["shop", name]), measure)
@@ -83,10 +85,32 @@ def test_pods_of_another_workload_behind_the_service_are_foreign(cache):
     assert look(cache).foreign_pods == ()
 
 
-def test_the_judge_is_told_when_pods_started(cache):
-    starts: list[dict[str, float]] = []
-    look(cache, starts=starts)
-    assert starts == [{"payment-1-a": 1767312001.0}]
+def test_the_judge_is_told_when_pods_started_and_what_they_run(cache):
+    seen: list[Known] = []
+    look(cache, seen=seen)
+    assert seen == [Known({"payment-1-a": 1767312001.0}, {"payment-1-a": Arm.BASELINE})]
+
+
+def test_templates_are_looked_for_where_the_reference_says(cache):
+    latest = {
+        "name": "errors-of-web",
+        "thresholdRange": {"max": 1},
+        "provider": {"web": {"url": "http://x", "jsonPath": "$.y"}},
+    }
+    template = {"metadata": {"name": "checkout", "namespace": "shop"}, "spec": {"metrics": [latest]}}
+    for scope, there in ((False, "shop"), (True, "")):
+        other = Cache()
+        for body in cache.all_rollouts():
+            other.put("rollouts", body)
+        reference = {"templateName": "checkout", "clusterScope": scope}
+        other.put("rollouts", rollout("payment", analysis={"templates": [reference]}))
+        assert "there is no" in look(other).template_problem
+        plural = "clusteranalysistemplates" if scope else "analysistemplates"
+        metadata = {k: v for k, v in template["metadata"].items() if k == "name" or there}
+        other.put(plural, {**template, "metadata": metadata})
+        assert look(other).template_problem == ""
+        other.drop(plural, there, "checkout")
+        assert "there is no" in look(other).template_problem
 
 
 def test_of_two_rollouts_for_one_deployment_the_older_wins(cache):

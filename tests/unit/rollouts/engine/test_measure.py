@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
+from analysis.judges.ledger import Ledger
 from analysis.model.counts import Arm
+from analysis.model.values import ValuePolicy, ValueSeries
 from analysis.model.verdict import Decision
 from mesh.api.telemetry import LATENCY_BOUNDS_MS, PodWindow, TelemetryWindow
 from rollouts.api.rollout import Analysis, ErrorAnalysis
 from rollouts.core.machine import State
 from rollouts.core.naming import Names
-from rollouts.core.notes import Notes, ReplacedPod
-from rollouts.engine.measure import arms, measure, policy_of
+from rollouts.core.notes import Notes
+from rollouts.engine.measure import Share, arms, measure, policy_of
 
 NAMES = Names("payment", "payment")
 FAST = (0,) * 9 + (50,) + (0,) * (len(LATENCY_BOUNDS_MS) - 9)
@@ -31,16 +35,13 @@ def window(second: int, **errors: int) -> TelemetryWindow:
     return TelemetryWindow(epoch="1", start=second, end=second + 1, reporting=2, pods=pods)
 
 
-def look(windows, notes, analysis=None):
-    return measure(
-        windows,
-        names=NAMES,
-        notes=notes,
-        analysis=analysis or Analysis(),
-        pods_started={},
-        problem="",
-        now=windows[-1].end,
-    )
+def look(windows, notes, analysis=None, values=()):
+    analysis = analysis or Analysis()
+    ledger = Ledger(len(LATENCY_BOUNDS_MS) + 1)
+    ledger.add(arms(windows, NAMES, notes.began), notes.step_starts)
+    policy = policy_of(analysis, LATENCY_BOUNDS_MS)
+    now = windows[-1].end
+    return measure(ledger.table, values, policy, notes=notes, analysis=analysis, pods_started={}, now=now)
 
 
 def test_backends_are_arms_and_strangers_are_left_out():
@@ -56,13 +57,6 @@ def test_an_earlier_releases_canary_is_not_this_one():
     assert [p.arm for p in after.pods] == [Arm.BASELINE, Arm.CANARY]
 
 
-def test_a_replaced_pod_is_left_out_until_it_should_be_gone():
-    replaced = ReplacedPod(name="payment_canary-1", at=10.0)
-    seconds = [window(n, payment=0, payment_canary=9) for n in (5, 69, 70)]
-    assert [len(w.pods) for w in arms(seconds, NAMES, 0, replaced)] == [1, 1, 2]
-    assert [len(w.pods) for w in arms(seconds, NAMES, 0, ReplacedPod(name="another", at=10.0))] == [2, 2, 2]
-
-
 def test_nothing_is_judged_before_the_first_weight_is_in_force():
     notes = Notes(state=State.SCALING, began=0)
     assert look([window(5, payment=0)], notes).verdict is None
@@ -75,14 +69,41 @@ def test_a_canary_that_fails_half_of_its_requests_is_rolled_back():
     assert seen.verdict.decision is Decision.ROLL_BACK
 
 
-def test_the_share_counts_from_the_present_step():
-    notes = Notes(state=State.JUDGING, began=0, step_starts=(0.0, 10.0))
-    seen = look([window(n, payment=0, payment_canary=0) for n in range(5, 15)], notes)
-    assert seen.requests == {"payment": 250, "payment-canary": 250}
+def test_the_share_counts_from_the_present_step_however_the_windows_come():
+    share, whole = Share(), Share()
+    seconds = [window(n, payment=0, payment_canary=0) for n in range(5, 15)]
+    for one in seconds:
+        share.add(arms([one], NAMES, 0), (0.0, 10.0) if one.end > 10 else (0.0,))
+    whole.add(arms(seconds, NAMES, 0), (0.0, 10.0))
+    assert share == whole == Share(10.0, 250, 250)
+    assert share.percent == 50.0
+    assert Share().percent is None
+
+
+def test_the_budget_names_every_test_and_is_the_specs():
+    notes = Notes(state=State.JUDGING, began=0, step_starts=(0.0,))
+    custom = ValueSeries(ValuePolicy("conversion"))
+    seen = look([window(n, payment=0, payment_canary=0) for n in range(5)], notes, values=[custom])
+    assert set(seen.budget) == {"errors", "latency", "gross-errors", "gross-latency", "conversion"}
+    assert sum(seen.budget.values()) == pytest.approx(0.01)
+
+
+def test_a_metric_without_measurements_is_not_promoted():
+    notes = Notes(state=State.JUDGING, began=0, step_starts=(0.0,))
+    seconds = [window(n, payment=0, payment_canary=0) for n in range(600)]
+    assert look(seconds, notes).verdict.decision is Decision.PROMOTE
+    custom = ValueSeries(ValuePolicy("conversion"), problem="there is no Secret datadog")
+    seen = look(seconds, notes, values=[custom])
+    assert seen.verdict.decision is Decision.CONTINUE
+    assert "conversion" in seen.verdict.summary
+
+
+def test_without_latency_bounds_latency_is_not_judged():
+    assert policy_of(Analysis(), ()).latency is None
 
 
 def test_the_policy_is_the_specs_in_shares_rather_than_percent():
-    policy = policy_of(Analysis(errors=ErrorAnalysis(max_increase_percent=0.5, slo_percent=2)))
+    policy = policy_of(Analysis(errors=ErrorAnalysis(max_increase_percent=0.5, slo_percent=2)), LATENCY_BOUNDS_MS)
     assert policy.errors
     assert (policy.errors.absolute, policy.errors.slo) == (0.005, 0.02)
-    assert policy_of(Analysis(errors=ErrorAnalysis(enabled=False))).errors is None
+    assert policy_of(Analysis(errors=ErrorAnalysis(enabled=False)), LATENCY_BOUNDS_MS).errors is None
