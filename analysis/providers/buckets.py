@@ -20,7 +20,8 @@ __all__ = ["Buckets", "LayoutError", "exponential", "exponential_bounds", "from_
 _SAME: Final = 1e-6
 """Relative difference of two bounds that are the same one, written in seconds and in milliseconds."""
 _SHOWN: Final = 12
-_SECOND_MS: Final = 1000.0
+_FIRST_MS: Final = 2.0
+"""About the lowest bound of exponential histograms; their bounds are powers of two of the unit."""
 _SCALE: Final = 2
 """Four bounds to each doubling: 19 % from one to the next."""
 
@@ -92,7 +93,7 @@ def exponential_bounds(unit_ms: float) -> tuple[float, ...]:
     Args:
         unit_ms: Milliseconds in the unit of the values.
     """
-    first = -9 if unit_ms == _SECOND_MS else 1
+    first = round(math.log2(_FIRST_MS / unit_ms))
     steps = 2**_SCALE
     return tuple(unit_ms * 2.0 ** (index / steps) for index in range(first * steps, (first + 14) * steps + 1))
 

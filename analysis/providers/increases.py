@@ -80,6 +80,9 @@ def increases(
         problems: Where it is said what is not counted.
     """
     series, samples = cleaned.series, cleaned.samples
+    if series.delta:
+        yield from _ranges(cleaned, counting, problems)
+        return
     if not samples:
         return
     first = samples[0]
@@ -91,19 +94,37 @@ def increases(
 
 def _began(first: _Clean, times: Sequence[float], counting: Counting) -> bool:
     """Whether a counter's first sample counts from a time shortly before it."""
-    if first.start is not None:
-        return first.time - first.start <= counting.away
+    if first.start is not None and first.time - first.start <= counting.away:
+        return True
+    # Many reporters write the start of the process, not that of the counter.
     before = bisect.bisect_left(times, first.time)
     return before > 0 and first.time - times[before - 1] <= counting.away
+
+
+def _ranges(cleaned: Cleaned, counting: Counting, problems: dict[str, None]) -> Iterator[Change]:
+    """Yield what each sample of a delta counter counts; gaps between them are times in which nothing was counted.
+
+    No later sample makes up for one that cannot be used.
+    """
+    usable = {sample.time for sample in cleaned.samples}
+    if cleaned.series.kind is not Kind.LATENCY:
+        for raw in cleaned.series.samples:
+            if raw.value is not None and raw.time not in usable:
+                yield Change(cleaned.series, raw.time, None)
+    for sample in cleaned.samples:
+        length = 0.0 if sample.start is None else sample.time - sample.start
+        if length > counting.away:
+            _say(problems, cleaned.series, f"counts over {length:.0f} s at once, which is too long to be a window's")
+        yield Change(cleaned.series, sample.time, sample.counts if length <= counting.away else None)
 
 
 def _increase(
     series: Series, old: _Clean, new: _Clean, counting: Counting, problems: dict[str, None]
 ) -> tuple[int, ...] | None:
+    if new.start is not None and new.start > old.time:
+        return new.counts if new.time - new.start <= counting.away else None
     if new.time - old.time > counting.away:
         return None
-    if new.start is not None and new.start > old.time:
-        return new.counts
     difference = tuple(after - before for before, after in zip(old.counts, new.counts, strict=True))
     if min(difference) >= 0:
         return difference

@@ -57,6 +57,7 @@ class Series:
         samples: In any order.
         target: Which of a pod's scrape targets it belongs to: its counters are read at the same times.
         route: Kind of request, where known.
+        delta: Each sample counts only since its own start (OpenTelemetry's delta temporality).
     """
 
     arm: Arm
@@ -66,6 +67,7 @@ class Series:
     samples: Sequence[Sample]
     target: str = ""
     route: str = ""
+    delta: bool = False
 
 
 @dataclass(frozen=True, slots=True)
