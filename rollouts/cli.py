@@ -35,6 +35,14 @@ def controller() -> None:
 @click.option("--tls-key", type=_FILE, help="Its key, PEM.")
 @click.option("--ca-file", type=_FILE, help="What the API server checks the certificate against, PEM.")
 @click.option(
+    "--otlp-address", help="HOST:PORT that takes OpenTelemetry metrics (OTLP/HTTP, /v1/metrics); none without it."
+)
+@click.option(
+    "--otlp-token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the bearer token that senders of metrics have to show.",
+)
+@click.option(
     "--health-address", default="127.0.0.1:15090", show_default=True, help="HOST:PORT of /healthz and /readyz."
 )
 @click.option("--verbose", is_flag=True, help="Log every conflict and retry too.")
@@ -46,6 +54,8 @@ def run(  # noqa: PLR0917 - click passes them by name
     tls_cert: Path | None,
     tls_key: Path | None,
     ca_file: Path | None,
+    otlp_address: str | None,
+    otlp_token_file: Path | None,
     health_address: str,
     *,
     verbose: bool,
@@ -63,6 +73,8 @@ def run(  # noqa: PLR0917 - click passes them by name
         mesh_url=mesh_url,
         hold=hold,
         health_address=health_address,
+        otlp_address=otlp_address,
+        otlp_token_file=otlp_token_file,
         webhook_address=webhook_address,
         tls_cert=tls_cert,
         tls_key=tls_key,

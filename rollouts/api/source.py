@@ -6,13 +6,17 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field, model_validator
 
+from analysis.api.opentelemetry import OpenTelemetryCounts
 from analysis.api.prometheus import PrometheusCounts
 from crds.base import Resource
 from crds.schema import Rule, rules
 
-__all__ = ["MeshCounts", "Source"]
+__all__ = ["Asked", "MeshCounts", "Source"]
 
-_ONE: Final = "source is exactly one of mesh, prometheus: write one of them"
+Asked = PrometheusCounts | OpenTelemetryCounts
+"""Settings of a source that is asked, rather than one that tells by itself."""
+
+_ONE: Final = "source is exactly one of mesh, openTelemetry, prometheus: write one of them"
 
 
 class MeshCounts(Resource):
@@ -23,7 +27,9 @@ class Source(Resource):
     """Exactly one of these."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(Rule(rule="has(self.mesh) != has(self.prometheus)", message=_ONE))
+        json_schema_extra=rules(
+            Rule(rule="[has(self.mesh), has(self.openTelemetry), has(self.prometheus)].exists_one(x, x)", message=_ONE)
+        )
     )
 
     mesh: Annotated[
@@ -34,6 +40,11 @@ class Source(Resource):
         Field(description="Counters and histograms in Prometheus, or what speaks its API (Thanos, Mimir, …)."),
     ] = None
 
+    open_telemetry: Annotated[
+        OpenTelemetryCounts | None,
+        Field(description="OpenTelemetry metrics that the pods, or a Collector, send to the controller."),
+    ] = None
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Source:
         if sum(getattr(self, name) is not None for name in type(self).model_fields) != 1:
@@ -41,6 +52,6 @@ class Source(Resource):
         return self
 
     @property
-    def settings(self) -> PrometheusCounts | None:
+    def settings(self) -> Asked | None:
         """The settings of a source that is asked; None for the mesh, which tells by itself."""
-        return self.prometheus
+        return self.prometheus or self.open_telemetry

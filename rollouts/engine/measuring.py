@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from analysis.api.prometheus import PrometheusCounts
 from analysis.judges.ledger import Ledger
 from analysis.providers.base import Context
-from analysis.providers.registry import open_counts
 from mesh.api.telemetry import LATENCY_BOUNDS_MS
 from rollouts.core.canary import owner_reference
 from rollouts.core.observed import Measured
@@ -24,14 +24,14 @@ from rollouts.engine.values import Values
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from analysis.api.prometheus import PrometheusCounts
     from analysis.model.counts import Arm
     from rollouts.api.rollout import Analysis
+    from rollouts.api.source import Asked
     from rollouts.core.metrics import Release, ReleaseMetric
     from rollouts.core.naming import Names
     from rollouts.core.notes import Notes
     from rollouts.core.observed import Subject
-    from rollouts.engine.feeds import Feed
+    from rollouts.engine.feeds import AskedSource, Feed
     from rollouts.engine.kube import Kube
     from rollouts.engine.measure import Known
     from rollouts.engine.telemetry import TelemetryStream
@@ -62,7 +62,7 @@ class Order:
     names: Names
     target: str
     began: float
-    source: PrometheusCounts | None
+    source: Asked | None
     release: Release
     planned: tuple[ReleaseMetric, ...] | None
 
@@ -80,11 +80,13 @@ class Tools:
     Attributes:
         kube: The API server.
         open_stream: Opens the mesh's telemetry: namespace and name of the host, since when, what to call on news.
+        open_counts: Opens a source that is asked: its settings, what it may use, the latency bounds, the pods' arms.
         clock: Unix seconds.
     """
 
     kube: Kube
     open_stream: Callable[[tuple[str, str], float, Callable[[], None]], TelemetryStream]
+    open_counts: Callable[[Asked, Context, tuple[float, ...], Callable[[], Mapping[str, Arm]]], AskedSource]
     clock: Callable[[], float]
 
 
@@ -238,10 +240,10 @@ class Measuring:
             return MeshFeed(self._tools.open_stream(host, since, self._on_change), order.names, order.began)
         source, (least, most) = order.source, _POLL_SECONDS
         return PolledFeed(
-            lambda bounds: open_counts(source, self._context(""), bounds_ms=bounds, pods=lambda: self._arms),
+            lambda bounds: self._tools.open_counts(source, self._context(""), bounds, lambda: self._arms),
             since=since,
             bounds=bounds,
-            every=min(max(source.scrape_interval / 2, least), most),
+            every=min(max(_interval(source) / 2, least), most),
             clock=self._tools.clock,
             on_change=self._on_change,
         )
@@ -267,6 +269,10 @@ def _loaded(kept: Checkpoint) -> Ledger | None:
     except ValueError:
         return None
     return ledger if ledger.buckets == len(kept.bounds) + 1 else None
+
+
+def _interval(source: Asked) -> float:
+    return source.scrape_interval if isinstance(source, PrometheusCounts) else source.export_interval
 
 
 def _digest(one: ReleaseMetric) -> str:

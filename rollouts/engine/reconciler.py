@@ -21,7 +21,7 @@ from rollouts.engine.apply import Applier, rollout_path
 from rollouts.engine.events import post_event
 from rollouts.engine.gather import gather, release_of, subject_of
 from rollouts.engine.kube import ConflictError
-from rollouts.engine.measuring import Measuring, Order, Tools
+from rollouts.engine.measuring import Measuring, Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rollouts.engine.cache import Cache, Key
     from rollouts.engine.kube import Kube
     from rollouts.engine.measure import Known
-    from rollouts.engine.telemetry import TelemetryStream
+    from rollouts.engine.measuring import Tools
     from rollouts.routers.base import Router
 
 __all__ = ["Reconciler"]
@@ -55,9 +55,8 @@ class Reconciler:
         cache: Cache,
         kube: Kube,
         router: Router,
-        open_stream: Callable[[Key, float, Callable[[], None]], TelemetryStream],
+        tools: Tools,
         trigger: Callable[[Key], None],
-        clock: Callable[[], float],
         instance: str,
     ) -> None:
         """Make one.
@@ -66,18 +65,17 @@ class Reconciler:
             cache: What the watches tell.
             kube: The API server.
             router: The mesh.
-            open_stream: Opens the telemetry of a host: namespace and name, since when, what to call on news.
+            tools: What measuring uses.
             trigger: Asks for another pass over a Rollout.
-            clock: Unix seconds.
             instance: This process's name, for Events.
         """
         self._cache = cache
         self._kube = kube
         self._router = router
-        self._applier = Applier(kube, router, clock)
-        self._tools = Tools(kube=kube, open_stream=open_stream, clock=clock)
+        self._applier = Applier(kube, router, tools.clock)
+        self._tools = tools
         self._trigger = trigger
-        self._clock = clock
+        self._clock = tools.clock
         self._instance = instance
         self._written: dict[Key, tuple[str, dict[str, Any]]] = {}
         self._wrote_at: dict[Key, float] = {}

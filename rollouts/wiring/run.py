@@ -15,10 +15,15 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from aiohttp import web
 
+from analysis.api.prometheus import PrometheusCounts
+from analysis.providers.base import ConfigurationError
+from analysis.providers.opentelemetry import Receiver
+from analysis.providers.registry import open_counts
 from rollouts.api.admission import Hold
 from rollouts.engine.cache import Cache
 from rollouts.engine.hold import choose_hold, install_policy, install_webhook
 from rollouts.engine.kube import connect
+from rollouts.engine.measuring import Tools
 from rollouts.engine.queue import WorkQueue
 from rollouts.engine.reconciler import Reconciler
 from rollouts.engine.telemetry import TelemetryStream
@@ -27,10 +32,14 @@ from rollouts.handlers.watches import operate, watches
 from rollouts.routers.coalmine import CoalmineRouter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from analysis.model.counts import Arm
+    from analysis.providers.base import Context
+    from rollouts.api.source import Asked
     from rollouts.engine.cache import Key
+    from rollouts.engine.feeds import AskedSource
     from rollouts.engine.kube import Kube
 
 __all__ = ["Options", "run"]
@@ -51,6 +60,8 @@ class Options:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     ca_file: Path | None = None
+    otlp_address: str | None = None
+    otlp_token_file: Path | None = None
 
 
 async def run(options: Options) -> None:
@@ -68,18 +79,17 @@ async def run(options: Options) -> None:
         cache = Cache()
         queue: WorkQueue
 
-        def open_stream(host: Key, since: float, on_window: Callable[[], None]) -> TelemetryStream:
-            namespace, service = host
-            url = f"{options.mesh_url.rstrip('/')}/v1/telemetry/{namespace}/{service}"
-            return TelemetryStream(session, url, since, on_window)
-
         reconciler = Reconciler(
             cache=cache,
             kube=kube,
             router=CoalmineRouter(),
-            open_stream=open_stream,
+            tools=Tools(
+                kube=kube,
+                open_stream=_streams(session, options.mesh_url),
+                open_counts=_sources(await _receive(options, stack)),
+                clock=time.time,
+            ),
             trigger=lambda key: queue.trigger(key),  # noqa: PLW0108 - the queue is made below
-            clock=time.time,
             instance=socket.gethostname(),
         )
         stack.push_async_callback(reconciler.close)
@@ -106,6 +116,43 @@ async def _hold(kube: Kube, options: Options, stack: contextlib.AsyncExitStack) 
     _LOG.info("changed templates are held by a webhook at %s", address)
 
 
+def _streams(
+    session: aiohttp.ClientSession, mesh_url: str
+) -> Callable[[Key, float, Callable[[], None]], TelemetryStream]:
+    def open_stream(host: Key, since: float, on_window: Callable[[], None]) -> TelemetryStream:
+        namespace, service = host
+        url = f"{mesh_url.rstrip('/')}/v1/telemetry/{namespace}/{service}"
+        return TelemetryStream(session, url, since, on_window)
+
+    return open_stream
+
+
+def _sources(
+    receiver: Receiver | None,
+) -> Callable[[Asked, Context, tuple[float, ...], Callable[[], Mapping[str, Arm]]], AskedSource]:
+    def open_asked(
+        settings: Asked, context: Context, bounds: tuple[float, ...], pods: Callable[[], Mapping[str, Arm]]
+    ) -> AskedSource:
+        if isinstance(settings, PrometheusCounts):
+            return open_counts(settings, context, bounds_ms=bounds, pods=pods)
+        if receiver is None:
+            msg = "source.openTelemetry: this controller receives no metrics: run it with --otlp-address"
+            raise ConfigurationError(msg)
+        return receiver.open_counts(settings, bounds_ms=bounds, pods=pods)
+
+    return open_asked
+
+
+async def _receive(options: Options, stack: contextlib.AsyncExitStack) -> Receiver | None:
+    """Receive OpenTelemetry metrics, where an address is given for it."""
+    if options.otlp_address is None:
+        return None
+    token = options.otlp_token_file.read_text().strip() if options.otlp_token_file else ""
+    receiver = Receiver(clock=time.time, token=token)
+    await _serve(receiver.app(), options.otlp_address, stack)
+    return receiver
+
+
 async def _serve_health(address: str, ready: asyncio.Event, stack: contextlib.AsyncExitStack) -> None:
     """Serve ``/healthz`` (the process runs) and ``/readyz`` (the watches run)."""
 
@@ -120,6 +167,10 @@ async def _serve_health(address: str, ready: asyncio.Event, stack: contextlib.As
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    await _serve(app, address, stack)
+
+
+async def _serve(app: web.Application, address: str, stack: contextlib.AsyncExitStack) -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

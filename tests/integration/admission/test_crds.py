@@ -65,9 +65,16 @@ def apply(kubectl, namespace):
     return apply
 
 
+def filled(value):
+    """Return what the API server stores: an empty list that nobody wrote stays away."""
+    if isinstance(value, dict):
+        return {key: filled(inner) for key, inner in value.items() if inner != []}
+    return [filled(inner) for inner in value] if isinstance(value, list) else value
+
+
 def test_the_workload_alone_comes_back_complete(apply):
     made = apply(rollout())
-    assert made["spec"] == RolloutSpec(workload_ref={"name": "pay"}).dump()
+    assert made["spec"] == filled(RolloutSpec(workload_ref={"name": "pay"}).dump())
     assert parse_rollout(made) == RolloutSpec(workload_ref={"name": "pay"})
 
 
@@ -76,7 +83,7 @@ def test_the_examples_are_accepted_and_mean_what_they_say(dry_run, name):
     stored = dry_run((EXAMPLES / name).read_text())
     written = yaml.safe_load((EXAMPLES / name).read_text())
     assert parse_rollout(json.loads(stored)) == parse_rollout(written)
-    assert json.loads(stored)["spec"] == parse_rollout(written).dump()
+    assert json.loads(stored)["spec"] == filled(parse_rollout(written).dump())
 
 
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS.keys())

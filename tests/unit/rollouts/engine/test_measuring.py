@@ -81,6 +81,10 @@ class Kube:
         return self.kept
 
 
+def refuse(*_):
+    raise AssertionError("the mesh is not asked")
+
+
 class World:
     def __init__(self, errors=1):
         self.mesh, self.kube = Mesh(errors), Kube()
@@ -91,7 +95,7 @@ class World:
 
     @property
     def tools(self):
-        return Tools(self.kube, self.mesh.open, lambda: self.now)
+        return Tools(self.kube, self.mesh.open, refuse, lambda: self.now)
 
     async def begin(self, order=None):
         return await Measuring.begin(self.tools, order or ordered(), lambda: None)
