@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from analysis.judges.table import Table
     from analysis.stats.counting import Array
 
-__all__ = ["Cells", "Restart", "cells_of"]
+__all__ = ["Cells", "Restart", "cells_of", "picked"]
 
 _FROM_THE_START: Final = 0.8
 _AT_STEPS: Final = 0.1
@@ -61,11 +61,20 @@ class Cells:
     routes: list[NDArray[np.intp]]
     begun: tuple[Restart, ...]
 
+    @cached_property
+    def totals(self) -> Array:
+        """Attempts of each column."""
+        return np.asarray(self.attempts.sum(axis=0))
+
     @property
     def arms(self) -> tuple[float, float]:
         """Attempts of canary and baseline."""
-        totals = self.attempts.sum(axis=0)
-        return float(totals[self.canary].sum()), float(totals[~self.canary].sum())
+        return float(self.totals[self.canary].sum()), float(self.totals[~self.canary].sum())
+
+    @cached_property
+    def named(self) -> NDArray[np.bool_]:
+        """Which columns are a pod's; the others are requests that reached no pod."""
+        return np.array([bool(name) for name in self.table.pods], dtype=np.bool_)
 
     def since(self, values: Array) -> Array:
         """Sums over the cells from each restart on, restarts × (the other axes)."""
@@ -79,8 +88,7 @@ class Cells:
         """Of each arm: the columns of named pods, and columns × pods when pods have several columns."""
         found: dict[bool, tuple[NDArray[np.intp], Array | None]] = {}
         for canary in (True, False):
-            named = np.array([bool(name) for name in self.table.pods], dtype=np.bool_)
-            columns = np.flatnonzero(named & (self.canary == canary))
+            columns = np.flatnonzero(self.named & (self.canary == canary))
             names = sorted({self.table.pods[i] for i in columns})
             owner = None
             if len(names) < columns.size:
@@ -105,20 +113,25 @@ class Cells:
         own = values[..., columns]
         return own if owner is None else np.asarray(own @ owner)
 
-    def spread(self, sums: Array, weights: Array, *, unit: Array | float, dispersion: float, prior: Spread) -> Spread:
+    def spread(
+        self, sums: Array, weights: Array, *, unit: Array | float, dispersion: Array | float, prior: Spread
+    ) -> Spread:
         """Variance of the arms' log ratio that comes from pods alone, for each restart's horizon.
 
         Args:
-            sums: What each column has beyond its route's rate, restarts × columns.
-            weights: Attempts (or expected counts) of each column, restarts × columns.
+            sums: What each column has beyond its route's rate, … × restarts × columns.
+            weights: Attempts (or expected counts) of each column, … × restarts × columns.
             unit: Variance of one attempt's contribution, one or one for each restart.
             dispersion: φ.
             prior: What pods usually differ by.
+
+        Returns:
+            … × restarts.
         """
         found = between_pods(
             self.by_pod(sums, canary=False),
             self.by_pod(weights, canary=False),
-            unit=np.broadcast_to(np.asarray(unit, dtype=np.float64), sums.shape[:1]),
+            unit=np.broadcast_to(np.asarray(unit, dtype=np.float64), sums.shape[:-1]),
             dispersion=dispersion,
             prior=prior,
         )
@@ -126,7 +139,12 @@ class Cells:
 
     def baseline_pods(self) -> int:
         """Number of baseline pods with attempts."""
-        return int((self.by_pod(self.attempts.sum(axis=0), canary=False) > _TINY).sum())
+        return int((self.by_pod(self.totals, canary=False) > _TINY).sum())
+
+
+def picked(values: Array, columns: NDArray[np.intp]) -> Array:
+    """Some columns (ascending, of the second axis); no copy where it is all of them."""
+    return values if columns.size == values.shape[1] else values[:, columns]
 
 
 def cells_of(table: Table, keep: NDArray[np.bool_] | None, steps: Sequence[float]) -> Cells:

@@ -84,7 +84,7 @@ class BadCounts:
         margin = (
             self.cells.since(self.wealth(policy.noise_ratio, policy.noise_absolute)) if policy.noise_absolute else None
         )
-        return rollback(likelihood, margin, self.spread(), self.cells.begun)
+        return float(rollback(likelihood, margin, self.spread(), self.cells.begun))
 
     def promotion(self, policy: ErrorPolicy, step_row: int) -> tuple[float, float]:
         """Log wealth against "worse by the margin": since the release began, and since the step did."""
@@ -113,5 +113,4 @@ class BadCounts:
 def errors_of(cells: Cells) -> BadCounts:
     """Failed attempts."""
     bad = cells.table.errors * cells.keep
-    named = np.array([bool(name) for name in cells.table.pods], dtype=np.bool_)
-    return BadCounts(cells, bad, dispersion(bad[:, named], cells.attempts[:, named]))
+    return BadCounts(cells, bad, float(dispersion(bad[:, cells.named], cells.attempts[:, cells.named])))

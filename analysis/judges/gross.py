@@ -55,4 +55,4 @@ def gross_latency(cells: Cells, bounds: tuple[float, ...]) -> float:
     if boundary >= len(bounds):
         return 0.0
     slow = cells.table.latency[:, :, boundary + 1 :].sum(axis=2)
-    return BadCounts(cells, slow, dispersion(slow, cells.attempts)).simple(_RATIO, _SLOW)
+    return BadCounts(cells, slow, float(dispersion(slow, cells.attempts))).simple(_RATIO, _SLOW)

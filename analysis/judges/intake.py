@@ -15,6 +15,7 @@ __all__ = ["Intake"]
 
 _AHEAD_SECONDS: Final = 5.0
 _SAME: Final = 1e-6
+_FOREVER: Final = 1e12
 _MOST_PROBLEMS: Final = 5
 
 
@@ -66,7 +67,7 @@ class Intake:
         return taken
 
     def _is_a_span(self, window: Window) -> bool:
-        fine = math.isfinite(window.start) and math.isfinite(window.end) and window.end > window.start
+        fine = -_FOREVER < window.start < window.end < _FOREVER
         if not fine:
             self._note("a window's end is not after its start: the source's times are wrong")
         return fine

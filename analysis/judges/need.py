@@ -44,7 +44,7 @@ def estimate(metric: str, cells: Cells, policy: Policy) -> float | None:
         found = latency_of(own, policy.bounds_ms)
         if not found.routes:
             return None
-        gains = [like[0] for like in found.likelihoods(policy.latency.ratio, (-1, 0, 1))]
+        gains = list(found.likelihoods(policy.latency.ratio)[:3, 0])
     else:
         return None
     best = min(_best(gain) for gain in gains) / canary_n

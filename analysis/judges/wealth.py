@@ -24,7 +24,7 @@ def rollback(
     spread: Spread,
     begun: Sequence[Restart],
     stakes: Array = LOG_STAKES_WORSE,
-) -> float:
+) -> Array:
     """Log wealth against "not worse than noise, up to what pods differ by".
 
     Each restart divides the bets' mean likelihood by its mean under a t-distributed log ratio between pods (the null),
@@ -32,11 +32,11 @@ def rollback(
     test of that margin: both nulls must be refuted.
 
     Args:
-        likelihood: Log wealth of each bet since each restart, restarts × bets.
+        likelihood: Log wealth of each bet since each restart, … × restarts × bets: several tests at once.
         margin: The same with the absolute margin's price; None without one.
-        spread: Variance of the arms' log ratio from pods alone, for each restart.
+        spread: Variance of the arms' log ratio from pods alone, for each restart, … × restarts.
         begun: The restarts.
-        stakes: Log stakes of the bets.
+        stakes: Log stakes of the bets; one for all tests or one for each.
     """
     null = log_random_effects(np.sqrt(spread.variance), spread.dof)
     wealth = log_mean(likelihood, stakes) - log_mean(likelihood, null)
@@ -44,4 +44,6 @@ def rollback(
         wealth = np.minimum(wealth, log_mean(margin, stakes))
     shares = np.array([restart.stake for restart in begun])
     kept = max(1.0 - float(shares.sum()), 1e-12)
-    return float(log_mean(np.append(wealth, 0.0), np.log(np.append(shares, kept))))
+    whole = np.zeros((*wealth.shape[:-1], wealth.shape[-1] + 1))  # what is not staked yet stays
+    whole[..., :-1] = wealth
+    return log_mean(whole, np.log(np.append(shares, kept)))

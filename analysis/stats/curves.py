@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from analysis.stats.counting import Array
 
 __all__ = ["Curves", "curves"]
@@ -29,6 +31,7 @@ def _points() -> Array:
 
 
 _X: Final = _points()
+_WIDTHS: Final = np.diff(_X)
 _EXP: Final = np.exp(_X)
 _EXPM1: Final = np.expm1(_X)
 
@@ -45,19 +48,28 @@ class Curves:
     values: Array
     slopes: Array
 
+    def since(self, segments: slice | Sequence[int]) -> Curves:
+        """Those of some entries of the first axis."""
+        return Curves(self.values[segments], self.slopes[segments])
+
     def tails(self) -> Curves:
         """Sums over the first axis (segments) from each one to the last."""
-        return Curves(*(np.cumsum(part[::-1], axis=0)[::-1] for part in (self.values, self.slopes)))
+        summed = self.values.copy(), self.slopes.copy()
+        for part in summed:
+            for segment in range(part.shape[0] - 1, 0, -1):
+                part[segment - 1] += part[segment]
+        return Curves(*summed)
 
     def at(self, x: Array) -> Array:
         """Values at ``x`` (categories × bets), for each of the leading axes: … × categories × bets."""
         place = np.clip(np.searchsorted(_X, x) - 1, 0, _POINTS - 2)
-        width = _X[place + 1] - _X[place]
+        width = _WIDTHS[place]
         t = np.clip((x - _X[place]) / width, 0.0, 1.0)
-        category = np.arange(x.shape[0])[:, None]
         rest = 1.0 - t
-        low, high = self.values[..., category, place], self.values[..., category, place + 1]
-        down, up = self.slopes[..., category, place], self.slopes[..., category, place + 1]
+        here = place + np.arange(0, x.shape[0] * _POINTS, _POINTS)[:, None]
+        values, slopes = (part.reshape(*part.shape[:-2], -1) for part in (self.values, self.slopes))
+        low, high = values.take(here, axis=-1), values.take(here + 1, axis=-1)
+        down, up = slopes.take(here, axis=-1), slopes.take(here + 1, axis=-1)
         return np.asarray(
             rest * rest * ((1.0 + 2.0 * t) * low + t * width * down)
             + t * t * ((3.0 - 2.0 * t) * high - rest * width * up)

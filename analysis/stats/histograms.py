@@ -5,6 +5,7 @@ Inside a bucket latencies are taken as spread evenly on the log scale.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,6 +13,8 @@ from scipy import special
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
 
     from analysis.stats.counting import Array
 
@@ -35,16 +38,23 @@ def edges(bounds: Sequence[float]) -> Array:
     return np.concatenate([[inner[0] / 2], inner, [inner[-1] * 2]])
 
 
+@lru_cache(maxsize=16)
+def _log_edges(bounds: tuple[float, ...]) -> Array:
+    found = np.log(edges(bounds))
+    found.flags.writeable = False
+    return found
+
+
 def survival(counts: Array) -> Array:
     """Share of requests above each of the ``len(counts) + 1`` edges; all 0 without requests."""
-    total = counts.sum()
-    above = np.concatenate([np.cumsum(counts[::-1])[::-1], [0.0]])
-    return above / total if total > 0 else np.zeros_like(above)
+    above = np.zeros(counts.size + 1)
+    above[:-1] = counts[::-1].cumsum()[::-1]
+    return above / above[0] if above[0] > 0 else above
 
 
 def survival_at(counts: Array, bounds: Sequence[float], at: Array) -> Array:
     """Share of requests slower than each value of ``at`` (milliseconds), interpolated."""
-    return np.asarray(np.interp(np.log(at), np.log(edges(bounds)), survival(counts), left=1.0, right=0.0))
+    return np.asarray(np.interp(np.log(at), _log_edges(tuple(bounds)), survival(counts), left=1.0, right=0.0))
 
 
 def quantile(counts: Array, bounds: Sequence[float], share: float) -> float | None:
@@ -55,39 +65,42 @@ def quantile(counts: Array, bounds: Sequence[float], share: float) -> float | No
     if counts.sum() <= 0:
         return None
     below = 1.0 - survival(counts)
-    ends = np.log(edges(bounds))
+    ends = _log_edges(tuple(bounds))
     bucket = max(min(int(np.searchsorted(below, share, side="left")), counts.size) - 1, 0)
     mass = below[bucket + 1] - below[bucket]
     part = (share - below[bucket]) / mass if mass > 0 else 1.0
     return float(np.exp(ends[bucket] + (ends[bucket + 1] - ends[bucket]) * min(max(part, 0.0), 1.0)))
 
 
-def slowed_ratio(counts: Array, bounds: Sequence[float], factor: float) -> Array:
-    """Ratio of each bucket's share when every latency is multiplied by ``factor``, to its share now.
+def slowed_ratio(counts: Array, bounds: Sequence[float], factor: ArrayLike) -> Array:
+    """Ratio of each bucket's share when every latency is multiplied by ``factor``, to its share now, … × buckets.
 
     This is how "``factor`` times slower is fine" becomes a margin on counts. Half a request is spread over each
     histogram, so that an empty bucket gives a finite ratio.
     """
     total = float(counts.sum())
+    shift = np.log(np.asarray(factor, dtype=np.float64))[..., None]
     if total <= 0:
-        return np.ones_like(counts)
-    limits = np.log(edges(bounds))
-    moved = np.interp(limits - np.log(factor), limits, survival(counts), left=1.0, right=0.0)
-    moved[0], moved[-1] = 1.0, 0.0
+        return np.ones((*shift.shape[:-1], counts.size))
+    limits = _log_edges(tuple(bounds))
+    moved = np.interp(limits - shift, limits, survival(counts), left=1.0, right=0.0)
+    moved[..., 0], moved[..., -1] = 1.0, 0.0
     smooth = 0.5 / (total + 1.0)
-    return np.asarray((np.maximum(-np.diff(moved), 0.0) + smooth) / (counts / total + smooth))
+    return np.asarray((np.maximum(moved[..., :-1] - moved[..., 1:], 0.0) + smooth) / (counts / total + smooth))
 
 
-def nearest_boundary(counts: Array, share: float) -> int:
-    """Index of the bucket bound whose exceedance share is nearest to ``share`` on the log scale.
+def nearest_boundary(counts: Array, share: ArrayLike) -> NDArray[np.intp]:
+    """Index of the bucket bound whose exceedance share is nearest to ``share`` (one or several) on the log scale.
 
     One that most requests exceed is no far percentile, so it is only taken where there is no other: of requests that are
     all alike, none exceeds the bound that is returned.
     """
     above = survival(counts)[1:-1]
     smooth = 0.5 / (float(counts.sum()) + 1.0)
-    distance = np.abs(np.log((above + smooth) / share))
-    return int(np.argmin(np.where(above <= _MOST, distance, np.inf))) if above[-1] <= _MOST else above.size - 1
+    if above[-1] > _MOST:
+        return np.full(np.shape(share), above.size - 1)
+    distance = np.abs(np.log((above + smooth) / np.asarray(share, dtype=np.float64)[..., None]))
+    return np.asarray(np.where(above <= _MOST, distance, np.inf).argmin(axis=-1))
 
 
 def centred_ranks(counts: Array) -> Array:

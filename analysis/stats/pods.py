@@ -40,7 +40,7 @@ def effective_number(attempts: Array) -> Array:
     return np.asarray(np.divide(total * total, square, out=np.zeros_like(square), where=square > 0))
 
 
-def between_pods(sums: Array, attempts: Array, *, unit: Array, dispersion: float, prior: Spread) -> Spread:
+def between_pods(sums: Array, attempts: Array, *, unit: Array, dispersion: Array | float, prior: Spread) -> Spread:
     """Variance between pods by the method of moments, shrunk to a prior by what the counts can tell.
 
     Args:
@@ -48,7 +48,7 @@ def between_pods(sums: Array, attempts: Array, *, unit: Array, dispersion: float
             offset in the rate does not matter.
         attempts: Attempts of each pod, … × pods.
         unit: Variance of one attempt's contribution without pod effects: the bad share, or the scores' variance.
-        dispersion: Factor by which counts vary more than independent ones.
+        dispersion: Factor by which counts vary more than independent ones, one or one for each of the leading axes.
         prior: What pods usually differ by.
 
     Returns:

@@ -105,7 +105,9 @@ class TestJudgesThatLackAPrecaution:
 
     def test_spread_between_pods(self, monkeypatch):
         monkeypatch.setattr(
-            Cells, "spread", lambda _, sums, *__, **___: Spread(np.full(len(sums), 1e-12), np.array(1e6))
+            Cells,
+            "spread",
+            lambda _, sums, *__, **___: Spread(np.full(sums.shape[:-1], 1e-12), np.full(sums.shape[:-1], 1e6)),
         )
         assert false_rollbacks("3 stable, 1 canary pod that differ", self.runs).more_often_than(self.alpha)
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.judges.intake import Intake
@@ -92,6 +92,7 @@ PODS = st.builds(
 )
 
 
+@example([Window(-1.7976931348623157e308, 0.0, ())])
 @given(st.lists(st.builds(Window, st.floats(), st.floats(), st.lists(PODS, max_size=3).map(tuple)), max_size=8))
 def test_whatever_comes_the_judge_answers_without_a_verdict_on_nonsense(windows):
     ledger = Ledger(3)
