@@ -27,6 +27,7 @@ class PodWindow(Resource):
 
     backend: Annotated[str, Field(description="The backend Service, e.g. payment or payment-canary.")]
     pod: Annotated[str, Field(description="The pod's name; empty where no pod could be chosen (no healthy upstream).")]
+    route: Annotated[str, Field(description="The kind of request; empty where it is not known.")] = ""
     requests: Annotated[int, Field(ge=0, description="Final answers to callers, after retries.")] = 0
     request_errors: Annotated[int, Field(ge=0, description="Of those, 5xx or no answer.")] = 0
     attempts: Annotated[int, Field(ge=0, description="Tries that reached for this pod, retries included.")] = 0

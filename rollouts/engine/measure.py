@@ -85,6 +85,7 @@ def arms(windows: Iterable[TelemetryWindow], names: Names, began: float) -> list
                 latency=p.latency,
                 requests=p.requests,
                 request_errors=p.request_errors,
+                route=p.route,
             )
             for p in window.pods
             if p.backend == names.host or (p.backend == names.canary_service and window.start >= began)
