@@ -17,6 +17,8 @@ _AHEAD_SECONDS: Final = 5.0
 _SAME: Final = 1e-6
 _FOREVER: Final = 1e12
 _MOST_PROBLEMS: Final = 5
+_MORE: Final = 1.1
+_FEW: Final = 50
 
 
 class Intake:
@@ -36,6 +38,7 @@ class Intake:
         """
         self._buckets = buckets
         self._problems: dict[str, int] = {}
+        self._totals: dict[tuple[Arm, str], list[int]] = {}
         self.until = until
         self.told = 0
 
@@ -91,9 +94,9 @@ class Intake:
         if not all(_is_count(count) for count in counts):
             self._note(f"pod {pod.pod!r} has counts that are negative or no numbers: counters only ever grow")
             return None
-        if pod.errors > pod.attempts:
-            self._note(f"pod {pod.pod!r} has more errors than attempts: both must count the same requests")
-            return None
+        self._compare(pod)
+        if pod.errors > pod.attempts:  # the one was counted a moment before the other
+            pod = replace(pod, attempts=pod.errors)
         if not pod.latency:
             return pod
         if len(pod.latency) != self._buckets:
@@ -102,10 +105,16 @@ class Intake:
                 "its latency was left out; give all pods the same bucket bounds"
             )
             return replace(pod, latency=())
-        if sum(pod.latency) > pod.attempts:
-            self._note(f"pod {pod.pod!r} has more latencies than attempts: its latency was left out")
-            return replace(pod, latency=())
         return pod
+
+    def _compare(self, pod: PodCounts) -> None:
+        """Say so when counts that belong together do not, by more than what a moment between two readings explains."""
+        for what, count in (("errors", pod.errors), ("latencies", sum(pod.latency))):
+            totals = self._totals.setdefault((pod.arm, what), [0, 0])
+            totals[0] += count
+            totals[1] += pod.attempts
+            if totals[0] > _MORE * totals[1] + _FEW:
+                self._note(f"the {pod.arm} has more {what} than requests in all: both must count the same requests")
 
     def _note(self, words: str) -> None:
         known = words in self._problems or len(self._problems) < 4 * _MOST_PROBLEMS
