@@ -176,7 +176,8 @@ def _restarts(starts: Array, canary_n: Array, steps: Sequence[float]) -> tuple[R
     grid = list(enumerate(np.arange(first + _GRID_SECONDS, float(starts[-1]) + 1e-9, _GRID_SECONDS), start=1))
     timed = [(number, time, _AT_STEPS) for number, time in enumerate(later, start=1)]
     timed += [(number, float(time), _ON_THE_GRID) for number, time in grid[-_MOST_ON_THE_GRID:]]
-    found += [Restart(int(np.searchsorted(starts, time)), share / (n * (n + 1))) for n, time, share in timed]
+    rows = np.searchsorted(starts, [time for _, time, _ in timed])
+    found += [Restart(int(row), share / (n * (n + 1))) for row, (n, _, share) in zip(rows, timed, strict=True)]
     by_row: dict[int, float] = {}
     for restart in found:
         by_row[restart.row] = by_row.get(restart.row, 0.0) + restart.stake

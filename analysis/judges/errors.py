@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from analysis.judges.cells import picked
 from analysis.judges.wealth import rollback
 from analysis.stats.bets import GRID, LOG_STAKES_BETTER, LOG_STAKES_WORSE
-from analysis.stats.counting import Array, log_evalues, log_mean
+from analysis.stats.counting import Array, log_mean, priced
 from analysis.stats.dispersion import dispersion
 from analysis.stats.pods import Spread
 
@@ -30,7 +32,7 @@ def _prior_of(pods: int) -> Spread:
     return Spread(_ERROR_SPREAD.variance * (1.0 + (4.0 / few) ** 2), _ERROR_SPREAD.dof)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BadCounts:
     """One kind of bad attempts.
 
@@ -43,23 +45,36 @@ class BadCounts:
     cells: Cells
     bad: Array
     dispersion: float
+    _by_ratio: dict[float, tuple[Array, Array]] = field(default_factory=dict, repr=False, compare=False)
 
-    def wealth(self, ratio: float, absolute: float = 0.0) -> Array:
-        """Log wealth of each bet in each cell, cells × bets, against a margin; summed over routes."""
-        total = np.zeros((self.bad.shape[0], GRID.size))
+    @cached_property
+    def _strata(self) -> list[tuple[Array, Array]]:
+        """Of each route: bad attempts and attempts by cell, each (canary, baseline) × windows."""
+        found = []
         for columns in self.cells.routes:
             side = self.cells.canary[columns]
-            bad, attempts = self.bad[:, columns], self.cells.attempts[:, columns]
-            total += log_evalues(
-                bad[:, side].sum(axis=1, keepdims=True),
-                bad[:, ~side].sum(axis=1, keepdims=True),
-                attempts[:, side].sum(axis=1),
-                attempts[:, ~side].sum(axis=1),
-                GRID[None, :],
-                ratio=ratio,
-                absolute=absolute,
-            )
-        return np.asarray(total / self.dispersion)
+            arms = np.stack([side, ~side], axis=1).astype(np.float64)
+            found.append(((picked(self.bad, columns) @ arms).T, (picked(self.cells.attempts, columns) @ arms).T))
+        return found
+
+    def _priced(self, ratio: float) -> tuple[Array, Array]:
+        """Log wealth of each bet in each cell, and what an absolute margin of 1 takes from it, cells × bets; before φ."""
+        if ratio not in self._by_ratio:
+            parts = [
+                priced(bad[0], bad[1], attempts[0], attempts[1], GRID, ratio=ratio) for bad, attempts in self._strata
+            ]
+            free, price = (np.asarray(sum(part)) for part in zip(*parts, strict=True))
+            self._by_ratio[ratio] = free, price
+        return self._by_ratio[ratio]
+
+    def wealth(self, ratio: float, absolute: float = 0.0, *, row: int = 0) -> Array:
+        """Log wealth of each bet against a margin, from a row of the table on; summed over routes."""
+        free, price = self._priced(ratio)
+        return np.asarray((free[row:].sum(axis=0) - absolute * price[row:].sum(axis=0)) / self.dispersion)
+
+    def price(self, ratio: float) -> Array:
+        """What an absolute margin of 1 takes from the wealth of each bet."""
+        return np.asarray(self._priced(ratio)[1].sum(axis=0) / self.dispersion)
 
     def spread(self) -> Spread:
         """Variance of the arms' log ratio that comes from pods alone, for each restart."""
@@ -80,25 +95,18 @@ class BadCounts:
 
     def rollback(self, policy: ErrorPolicy) -> float:
         """Log wealth against "as good as the baseline"."""
-        likelihood = self.cells.since(self.wealth(policy.noise_ratio))
-        margin = (
-            self.cells.since(self.wealth(policy.noise_ratio, policy.noise_absolute)) if policy.noise_absolute else None
-        )
-        return float(rollback(likelihood, margin, self.spread(), self.cells.begun))
+        free, price = (self.cells.since(part) / self.dispersion for part in self._priced(policy.noise_ratio))
+        margin = free - policy.noise_absolute * price if policy.noise_absolute else None
+        return float(rollback(free, margin, self.spread(), self.cells.begun))
 
     def promotion(self, policy: ErrorPolicy, step_row: int) -> tuple[float, float]:
         """Log wealth against "worse by the margin": since the release began, and since the step did."""
-        wealth = self.wealth(policy.ratio, policy.absolute)
-        return self.better(wealth), self.better(wealth[step_row:])
-
-    @staticmethod
-    def better(wealth: Array) -> float:
-        """Log wealth of the bets that the canary is better than the margin."""
-        return float(log_mean(wealth.sum(axis=0), LOG_STAKES_BETTER))
+        release, step = (self.wealth(policy.ratio, policy.absolute, row=row) for row in (0, step_row))
+        return float(log_mean(release, LOG_STAKES_BETTER)), float(log_mean(step, LOG_STAKES_BETTER))
 
     def simple(self, ratio: float, absolute: float) -> float:
         """Log wealth against a fixed margin, pods taken as equal: for guards with wide margins."""
-        return float(log_mean(self.wealth(ratio, absolute).sum(axis=0), LOG_STAKES_WORSE))
+        return float(log_mean(self.wealth(ratio, absolute), LOG_STAKES_WORSE))
 
     def by_column(self) -> Array:
         """Bad attempts of each column."""

@@ -8,12 +8,12 @@ import numpy as np
 
 from analysis.judges.errors import BadCounts
 from analysis.stats.bets import GRID, LOG_STAKES_WORSE
-from analysis.stats.counting import log_evalues, log_mean
+from analysis.stats.counting import log_mean, priced
 from analysis.stats.dispersion import dispersion
 from analysis.stats.histograms import quantile
 
 if TYPE_CHECKING:
-    from analysis.judges.cells import Cells
+    from analysis.judges.latency import Latency
 
 __all__ = ["gross_errors", "gross_latency"]
 
@@ -31,7 +31,7 @@ def gross_errors(failed: BadCounts, alone: float | None) -> float:
         alone: Since when there is no baseline; from then on its share of failures before takes its place.
     """
     cells = failed.cells
-    wealth = failed.wealth(_RATIO, _ERRORS).sum(axis=0)
+    wealth = failed.wealth(_RATIO, _ERRORS)
     if alone is not None:
         attempts = cells.arms[1]
         before = failed.totals()[1] / attempts if attempts > 0 else 0.0
@@ -40,19 +40,24 @@ def gross_errors(failed: BadCounts, alone: float | None) -> float:
         canary = failed.bad[late][:, cells.canary].sum(axis=1)
         canary_n = cells.attempts[late][:, cells.canary].sum(axis=1)
         none = np.zeros_like(canary)
-        own = log_evalues(canary[:, None], none[:, None], canary_n, none, GRID[None, :], ratio=0.0, absolute=limit)
-        wealth = wealth + own.sum(axis=0) / failed.dispersion
+        free, price = priced(canary, none, canary_n, none, GRID, ratio=0.0)
+        wealth = wealth + (free - limit * price).sum(axis=0) / failed.dispersion
     return float(log_mean(wealth, LOG_STAKES_WORSE))
 
 
-def gross_latency(cells: Cells, bounds: tuple[float, ...]) -> float:
-    """Log wealth against "half of the attempts beyond a bound far out in the baseline's tail, and 4 × its own share"."""
-    counts = cells.table.latency[:, ~cells.canary].sum(axis=(0, 1))
+def gross_latency(latency: Latency) -> float:
+    """Log wealth against "half of the attempts beyond a bound far out in the baseline's tail, and 4 × its own share".
+
+    Args:
+        latency: All latencies, without warm-up.
+    """
+    cells, bounds = latency.cells, latency.bounds
+    counts = latency.histograms()[1]
     median, tail = quantile(counts, bounds, 0.5), quantile(counts, bounds, 0.99)
     if median is None or tail is None:
         return 0.0
     boundary = int(np.searchsorted(np.asarray(bounds), max(tail, median * _FAR_BEYOND_MEDIAN)))
     if boundary >= len(bounds):
         return 0.0
-    slow = cells.table.latency[:, :, boundary + 1 :].sum(axis=2)
+    slow = cells.table.latency @ (np.arange(counts.size) > boundary).astype(np.float64)
     return BadCounts(cells, slow, float(dispersion(slow, cells.attempts))).simple(_RATIO, _SLOW)

@@ -81,7 +81,8 @@ def judge_table(
 ) -> Verdict:
     """As ``judge``, from windows that are already a table; without ``explain`` (simulations) there is no evidence."""
     steps = sorted(step_starts)
-    table = table.rows(table.attempts.sum(axis=1) > 0)
+    served = table.attempts.sum(axis=1) > 0
+    table = table if served.all() else table.rows(served)
     counted = table.start.size > 0 and (policy.errors is not None or policy.latency is not None)
     alone = _alone_since(table, steps) if counted else None
     table = table.merged(cuts(table, policy, pods_started, steps))

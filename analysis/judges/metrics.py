@@ -95,8 +95,8 @@ def count_metrics(
         found.append(Metric("gross-errors", gross_errors(failed, alone), thresholds["gross-errors"], failed))
     if policy.latency is not None:
         found.append(_latency_metric(table, policy, born, steps, thresholds["latency"]))
-        gross = gross_latency(cold, policy.bounds_ms)
-        found.append(Metric("gross-latency", gross, thresholds["gross-latency"], latency_of(cold, policy.bounds_ms)))
+        answered = latency_of(cold, policy.bounds_ms)
+        found.append(Metric("gross-latency", gross_latency(answered), thresholds["gross-latency"], answered))
     return found
 
 

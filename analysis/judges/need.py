@@ -38,8 +38,7 @@ def estimate(metric: str, cells: Cells, policy: Policy) -> float | None:
     own = _equal(cells, canary_n, baseline_n)
     if metric == "errors" and policy.errors is not None:
         phi = errors_of(cells).dispersion
-        wealth = errors_of(own).wealth(policy.errors.ratio, policy.errors.absolute).sum(axis=0) / phi
-        gains = [wealth]
+        gains = [errors_of(own).wealth(policy.errors.ratio, policy.errors.absolute) / phi]
     elif metric == "latency" and policy.latency is not None:
         found = latency_of(own, policy.bounds_ms)
         if not found.routes:

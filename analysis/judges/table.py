@@ -103,7 +103,7 @@ class Table:
             end=self.end[last],
             attempts=np.add.reduceat(self.attempts, firsts, axis=0),
             errors=np.add.reduceat(self.errors, firsts, axis=0),
-            latency=np.add.reduceat(self.latency, firsts, axis=0),
+            latency=_summed(self.latency, firsts, last),
         )
 
     def _grid(self) -> float:
@@ -114,6 +114,14 @@ class Table:
             if span <= seconds * _MOST_CELLS and rate * seconds >= _ENOUGH_BASELINE:
                 return seconds
         return GRIDS[-1]
+
+
+def _summed(values: Array, firsts: NDArray[np.intp], lasts: NDArray[np.intp]) -> Array:
+    """Sums of runs of rows. Most runs are one row, and rows are long: faster than ``np.add.reduceat`` by a half and more."""
+    found = values[firsts]
+    for run in np.flatnonzero(lasts > firsts):
+        found[run] = values[firsts[run] : lasts[run] + 1].sum(axis=0)
+    return found
 
 
 def tabulate(windows: Sequence[Window], buckets: int) -> Table:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Array", "canary_share", "log_evalues", "log_mean"]
+__all__ = ["Array", "canary_share", "log_evalues", "log_mean", "priced"]
 
 Array = NDArray[np.float64]
 
@@ -61,15 +61,35 @@ def log_evalues(
         Strata × bets. Sums over strata are the log wealth of each bet. A stratum without baseline attempts, and
         one without canary attempts, is no evidence for ``ratio > 0``: its entries are 0 up to the absolute margin.
     """
+    if absolute:
+        free, price = priced(canary[:, 0], baseline[:, 0], canary_n, baseline_n, tilts[0], ratio=ratio)
+        return free - absolute * price
     share = canary_share(canary_n[:, None], baseline_n[:, None], ratio)
     share = np.broadcast_to(share, canary.shape)[:, :, None]
     log_norm = np.log1p(share * np.expm1(tilts)[None, :, :])
     bad = (canary + baseline)[:, :, None]
-    result: Array = canary @ tilts - (bad * log_norm).sum(axis=1)
-    if absolute:
-        gain = np.exp(tilts[None, :, :] - log_norm)[:, 0, :] - 1.0
-        result = result - gain * canary_n[:, None] * absolute
-    return result
+    return np.asarray(canary @ tilts - (bad * log_norm).sum(axis=1))
+
+
+def priced(
+    canary: Array, baseline: Array, canary_n: Array, baseline_n: Array, bets: Array, *, ratio: ArrayLike = 1.0
+) -> tuple[Array, Array]:
+    """Log e-values of one category for every absolute margin at once.
+
+    Args:
+        canary: Bad canary requests by stratum.
+        baseline: Bad baseline requests by stratum.
+        canary_n: Canary attempts by stratum.
+        baseline_n: Baseline attempts by stratum.
+        bets: Log of the ratio of rates beyond the margin that each bet stands for.
+        ratio: The margin: tolerated ratio of rates.
+
+    Returns:
+        Log e-values without an absolute margin, and what a margin of 1 takes from them, each strata × bets.
+    """
+    inner = canary_share(canary_n, baseline_n, ratio)[:, None] * np.expm1(bets)
+    free = np.multiply.outer(canary, bets) - (canary + baseline)[:, None] * np.log1p(inner)
+    return free, (np.exp(bets) / (1.0 + inner) - 1.0) * canary_n[:, None]
 
 
 def log_mean(log_values: Array, log_weights: Array) -> Array:

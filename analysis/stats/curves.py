@@ -23,11 +23,14 @@ __all__ = ["Curves", "curves"]
 _POINTS: Final = 129
 _WIDEST: Final = 16.0
 _STRETCH: Final = 6.0
+_SCALE: Final = float(_WIDEST / np.sinh(_STRETCH))
+_MIDDLE: Final = _POINTS // 2
+_PER_UNIT: Final = _MIDDLE / _STRETCH
 
 
 def _points() -> Array:
     """Dense around 0, where nearly all requests are, and wide enough for any bet beyond any margin."""
-    return np.asarray(np.sinh(np.linspace(-_STRETCH, _STRETCH, _POINTS)) * (_WIDEST / np.sinh(_STRETCH)))
+    return np.asarray(np.sinh(np.linspace(-_STRETCH, _STRETCH, _POINTS)) * _SCALE)
 
 
 _X: Final = _points()
@@ -62,18 +65,18 @@ class Curves:
 
     def at(self, x: Array) -> Array:
         """Values at ``x`` (categories × bets), for each of the leading axes: … × categories × bets."""
-        place = np.clip(np.searchsorted(_X, x) - 1, 0, _POINTS - 2)
+        place = np.clip((np.arcsinh(x / _SCALE) * _PER_UNIT + _MIDDLE).astype(np.intp), 0, _POINTS - 2)
         width = _WIDTHS[place]
         t = np.clip((x - _X[place]) / width, 0.0, 1.0)
         rest = 1.0 - t
+        low = rest * rest * (1.0 + 2.0 * t)
         here = place + np.arange(0, x.shape[0] * _POINTS, _POINTS)[:, None]
         values, slopes = (part.reshape(*part.shape[:-2], -1) for part in (self.values, self.slopes))
-        low, high = values.take(here, axis=-1), values.take(here + 1, axis=-1)
-        down, up = slopes.take(here, axis=-1), slopes.take(here + 1, axis=-1)
-        return np.asarray(
-            rest * rest * ((1.0 + 2.0 * t) * low + t * width * down)
-            + t * t * ((3.0 - 2.0 * t) * high - rest * width * up)
-        )
+        found = values.take(here, axis=-1) * low
+        found += values.take(here + 1, axis=-1) * (1.0 - low)
+        found += slopes.take(here, axis=-1) * (rest * rest * t * width)
+        found -= slopes.take(here + 1, axis=-1) * (t * t * rest * width)
+        return np.asarray(found)
 
 
 def curves(bad: Array, share: Array) -> Curves:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.stats.bets import GRID, LOG_STAKES_BETTER, LOG_STAKES_WORSE
-from analysis.stats.counting import Array, log_evalues, log_mean
+from analysis.stats.counting import Array, log_mean, priced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +40,8 @@ def difference_interval(
         return None
     both = (canary_n > 0) & (baseline_n > 0)
     canary, baseline, canary_n, baseline_n = canary[both], baseline[both], canary_n[both], baseline_n[both]
-    tilts = GRID[None, :]
-    free = log_evalues(canary[:, None], baseline[:, None], canary_n, baseline_n, tilts).sum(axis=0) / dispersion
-    priced = log_evalues(canary[:, None], baseline[:, None], canary_n, baseline_n, tilts, absolute=1.0).sum(axis=0)
-    return interval_of(free, free - priced / dispersion, alpha=alpha)
+    free, price = priced(canary, baseline, canary_n, baseline_n, GRID)
+    return interval_of(free.sum(axis=0) / dispersion, price.sum(axis=0) / dispersion, alpha=alpha)
 
 
 def interval_of(free: Array, price: Array, *, alpha: float = 0.01) -> tuple[float, float]:
@@ -55,12 +53,13 @@ def interval_of(free: Array, price: Array, *, alpha: float = 0.01) -> tuple[floa
         alpha: Probability that the interval ever misses the true difference.
     """
     goal = float(np.log(2.0 / alpha))
+    up, down = (np.isfinite(stakes) for stakes in (LOG_STAKES_WORSE, LOG_STAKES_BETTER))
 
     def worse(margin: Array) -> NDArray[np.bool_]:
-        return np.asarray(log_mean(free - price * margin[:, None], LOG_STAKES_WORSE) >= goal)
+        return np.asarray(log_mean(free[up] - price[up] * margin[:, None], LOG_STAKES_WORSE[up]) >= goal)
 
     def better(margin: Array) -> NDArray[np.bool_]:
-        return np.asarray(log_mean(free + price * margin[:, None], LOG_STAKES_BETTER) >= goal)
+        return np.asarray(log_mean(free[down] + price[down] * margin[:, None], LOG_STAKES_BETTER[down]) >= goal)
 
     return rejected_up_to(worse, -1.0, 1.0), -rejected_up_to(better, -1.0, 1.0)
 
