@@ -29,6 +29,7 @@ _FRACTIONS: Final[Array] = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
 _SCALING: Final = 3
 _ENOUGH: Final = 8
 _LONGEST: Final = 20.0
+_ALIKE: Final = 1e-6
 
 
 def log_wealth(x: Array) -> float:
@@ -80,7 +81,7 @@ def correlation_time(x: Array) -> float:
         return 1.0
     centred = x - x.mean()
     total = float(centred @ centred)
-    if total <= 0:
+    if total <= _ALIKE**2 * x.size:  # what is left of a constant is rounding
         return 1.0
     r = float(centred[:-1] @ centred[1:]) / total
     return min(max((1.0 + r) / max(1.0 - r, 1e-9), 1.0), _LONGEST)

@@ -78,3 +78,8 @@ def test_correlated_values_say_less():
     assert correlation_time(walk) == pytest.approx(9.0, rel=0.25)
     assert correlation_time(np.ones(50)) == 1.0
     assert correlation_time(noise[:5]) == 1.0
+
+
+@given(st.floats(-1, 1), st.integers(8, 400))
+def test_a_constant_is_not_correlated_by_rounding(value, size):
+    assert correlation_time(np.full(size, value / 3)) == 1.0
