@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from analysis.model.counts import Arm
     from analysis.providers.opentelemetry.store import Refusal
 
-__all__ = ["PATH", "Receiver"]
+__all__ = ["PATH", "Receiver", "parse"]
 
 PATH: Final = "/v1/metrics"
 _PROTOBUF: Final = "application/x-protobuf"
@@ -108,7 +109,7 @@ class Receiver:
             )
         try:
             body = await request.read()
-            message = await asyncio.to_thread(_parse, kind, body) if len(body) > _LARGE else _parse(kind, body)
+            message = await asyncio.to_thread(parse, kind, body) if len(body) > _LARGE else parse(kind, body)
         except web.HTTPRequestEntityTooLarge:
             words = f"the body is larger than {self._max_bytes} bytes: send smaller batches"
             return _failure(kind, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
@@ -121,8 +122,8 @@ class Receiver:
         return hmac.compare_digest(shown.encode(), f"Bearer {self._token}".encode())
 
 
-def _parse(kind: str, body: bytes) -> Any:
-    """Return the message.
+def parse(kind: str, body: bytes) -> Any:
+    """Return the message in a body of this content type.
 
     Raises:
         ValueError: It is none.
@@ -130,9 +131,12 @@ def _parse(kind: str, body: bytes) -> Any:
     try:
         if kind == _PROTOBUF:
             return ExportMetricsServiceRequest.FromString(body)
-        return json_format.Parse(body, ExportMetricsServiceRequest(), ignore_unknown_fields=True)
-    except (DecodeError, json_format.ParseError, RecursionError) as error:
+        found = json.loads(body)
+        if isinstance(found, dict):
+            return json_format.ParseDict(found, ExportMetricsServiceRequest(), ignore_unknown_fields=True)
+    except (DecodeError, json_format.ParseError, RecursionError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from error
+    raise ValueError("it is no JSON object")
 
 
 def _success(kind: str, refused: Sequence[Refusal]) -> web.Response:

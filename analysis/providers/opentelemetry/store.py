@@ -171,6 +171,10 @@ class Store:
         """Return what is known of a pod."""
         return self._pods.get((attribute, name))
 
+    def pods(self) -> Collection[Pod]:
+        """Return all pods that something is kept of."""
+        return self._pods.values()
+
     def names(self, attribute: str) -> Iterator[str]:
         """Yield the pods that have reported."""
         return (name for key, name in self._pods if key == attribute)
