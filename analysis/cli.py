@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gzip
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,12 +12,14 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from analysis.model.policy import DEFAULT_BOUNDS_MS, ErrorPolicy, LatencyPolicy, Policy
-from analysis.model.recording import InvalidRecording, Recording, load
+from analysis.model.recording import InvalidRecording
 from analysis.model.verdict import Decision
+from analysis.run.files import read_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from analysis.model.recording import Recording
     from analysis.run.plan import Plan
     from analysis.run.replay import Look
 
@@ -75,12 +75,12 @@ def _policy(bounds: tuple[float, ...], chosen: dict[str, Any]) -> Policy:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each look.")
 @_policy_options
 def replay(file: Path, every: float, *, as_json: bool, **chosen: Any) -> None:
-    r"""Judge a recorded release again, as the controller would have.
+    """Judge a recorded release again, as the controller would have.
 
     \b
     coalmine analysis replay release.jsonl
     coalmine analysis replay release.jsonl.gz --errors-ratio 2 --every 5
-    """
+    """  # noqa: D301 - click wants the character
     from analysis.run.replay import looks  # noqa: PLC0415 - help needs no judge
 
     recording = _recording(file)
@@ -178,12 +178,12 @@ def compare(file: Path, every: float, **chosen: Any) -> None:
 @click.option("--json", "as_json", is_flag=True)
 @_policy_options
 def plan(*, plot: Path | None, as_json: bool, **chosen: Any) -> None:
-    r"""Say how long each step must be to see a regression, and to promote a version that is as good.
+    """Say how long each step must be to see a regression, and to promote a version that is as good.
 
     \b
     coalmine analysis plan --rps 100 --error-rate 1
     coalmine analysis plan --rps 5 --error-rate 0.1 --weight 10 --weight 50 --plot plan.svg
-    """
+    """  # noqa: D301 - click wants the character
     from analysis.run.plan import Traffic  # noqa: PLC0415
     from analysis.run.plan import plan as plans  # noqa: PLC0415
 
@@ -251,12 +251,7 @@ def _draw(found: list[Plan], path: Path) -> None:
 
 def _recording(file: Path) -> Recording:
     try:
-        with contextlib.ExitStack() as stack:
-            opener = gzip.open if file.suffix == ".gz" else open
-            lines = stack.enter_context(opener(file, "rt", encoding="utf-8"))
-            recording = load(lines, str(file))
+        recording = read_recording(file)
     except InvalidRecording as error:
         raise click.ClickException(str(error)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{file}: cannot be read: {error}") from None
     return replace(recording, bounds_ms=recording.bounds_ms or (1.0,))

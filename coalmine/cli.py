@@ -11,7 +11,7 @@ import click
 __all__ = ["main"]
 
 _SUBCOMMANDS: Final = {
-    "analysis": ("analysis.cli", "analysis", "Judge recorded releases, compare rules, plan steps."),
+    "analysis": ("coalmine.analysis", "analysis", "Record and judge releases, compare rules, plan steps."),
     "controller": ("rollouts.cli", "controller", "Run the controller that judges and promotes releases."),
     "crds": ("coalmine.crds", "crds", "Generate the custom resource definitions."),
     "demo": ("coalmine.demo.cli", "demo", "Watch good and bad releases being promoted and taken back."),

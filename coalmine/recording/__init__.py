@@ -1,0 +1,1 @@
+"""``coalmine analysis record``: recordings of releases, from clusters and from Prometheus."""
