@@ -103,7 +103,7 @@ def _timeline(recording: Recording, found: list[Look], every: float) -> None:
     for time, words in sorted([*_changes(found), *((s, "") for s in recording.step_starts if s >= start)]):
         after = f"{time - start:8.0f} s  "
         console.print(after + (words or f"[dim]step {1 + sorted(recording.step_starts).index(time)} begins[/dim]"))
-    grid = Grid("metric", "canary", "baseline", "against worse", "for promotion", "in words", box=None, pad_edge=False)
+    grid = Grid("metric", "canary", "baseline", "against it", "for promotion", box=None, pad_edge=False)
     for entry in found[-1].verdict.evidence:
         grid.add_row(
             entry.metric,
@@ -113,10 +113,12 @@ def _timeline(recording: Recording, found: list[Look], every: float) -> None:
             f"{_e(entry.promote_e)} of {_e(entry.promote_at)}"
             if "gross" not in entry.metric and entry.metric != "slo"
             else "",
-            entry.words,
         )
-    console.print(f"\nAt the end, after {found[-1].time - start:.0f} s:")
+    console.print(f"\nAt the end, after {found[-1].time - start:.0f} s (evidence, and how much is needed):\n")
     console.print(grid)
+    console.print()
+    for entry in found[-1].verdict.evidence:
+        console.print(f"[bold]{entry.metric}[/bold]: {entry.words}")
 
 
 def _changes(found: list[Look]) -> Iterator[tuple[float, str]]:
@@ -139,6 +141,8 @@ def _number(value: float | None, metric: str) -> str:
 
 
 def _e(value: float) -> str:
+    if value < 1e-4:  # noqa: PLR2004
+        return "0"
     return f"{value:.3g}" if value < 1e6 else f"{value:.0e}"  # noqa: PLR2004
 
 
@@ -155,13 +159,18 @@ def compare(file: Path, every: float, **chosen: Any) -> None:
     if not rows:
         raise click.ClickException(f"{file}: no canary requests are recorded: there is nothing to judge")
     console = Console(highlight=False)
-    grid = Grid("judge", "decision", "after", "canary requests", "failed", "why", box=None, pad_edge=False)
+    grid = Grid("judge", "decision", "after", "canary requests", "failed", box=None, pad_edge=False)
     for row in rows:
         colour = _COLOURS.get(row.decision, "default") if row.decision else "default"
         decision = f"[{colour}]{row.decision.value}[/{colour}]" if row.decision else "none"
         after = "" if row.after is None else f"{row.after:.0f} s"
-        grid.add_row(row.judge, decision, after, f"{row.requests:,}", f"{row.errors:,}", row.words)
+        grid.add_row(row.judge, decision, after, f"{row.requests:,}", f"{row.errors:,}")
     console.print(grid)
+    console.print()
+    for row in rows:
+        console.print(
+            f"[bold]{row.judge}[/bold]: {row.words}" if row.words else f"[bold]{row.judge}[/bold]: no decision"
+        )
 
 
 @analysis.command()
@@ -215,17 +224,16 @@ def plan(*, plot: Path | None, as_json: bool, **chosen: Any) -> None:
 
 def _show_plans(found: list[Plan]) -> None:
     first = found[0]
-    grid = Grid("weight", box=None, pad_edge=False)
-    for head in [*(f"errors x{r:g}" for r in first.errors), *(f"latency x{r:g}" for r in first.latency), "equal"]:
-        grid.add_column(head, justify="right")
+    grid = Grid("canary's share", box=None, pad_edge=False)
     for entry in found:
-        cells = [*entry.errors.values(), *entry.latency.values(), entry.equal]
-        grid.add_row(f"{entry.weight:g} %", *(_span(cell) for cell in cells))
+        grid.add_column(f"{entry.weight:g} %", justify="right")
+    for ratio in first.errors:
+        grid.add_row(f"{ratio:g} times as many errors", *(_span(entry.errors[ratio]) for entry in found))
+    for ratio in first.latency:
+        grid.add_row(f"{ratio:g} times as slow", *(_span(entry.latency[ratio]) for entry in found))
+    grid.add_row("as good: promoted", *(_span(entry.equal) for entry in found), style="green")
     console = Console(highlight=False)
-    console.print(
-        "Until a canary that is so much worse is taken back, and until an equal one is promoted (about the median,"
-    )
-    console.print("warm-up included; - is more than a week):\n")
+    console.print("How long until it is taken back, about the median, warm-up included (-: more than a week):\n")
     console.print(grid)
 
 
