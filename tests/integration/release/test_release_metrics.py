@@ -65,7 +65,7 @@ def template(business: Business) -> dict[str, Any]:
                 "headers": [{"key": "X-Token", "value": "{{args.token}}"}],
             }
         },
-        "comparison": {"maxChange": 0.05, "bounds": {"min": 0, "max": 1}},
+        "comparison": {"maxChange": 0.2, "bounds": {"min": 0, "max": 1}},
     }
     return {
         "apiVersion": "coalmine.dev/v1alpha1",
@@ -95,15 +95,22 @@ def secret() -> dict[str, Any]:
     }
 
 
+def allow_secrets(shop: Any) -> None:
+    """What the controller's message says."""
+    role, user = "coalmine-controller-secrets", "system:coalmine:controller"
+    shop.kubectl("create", "rolebinding", "coalmine-secrets", f"--clusterrole={role}", f"--user={user}")
+
+
 def test_a_metric_of_the_business_promotes_and_takes_back(shop, business):
     shop.apply(template(business), secret())
+    allow_secrets(shop)
     shop.open(steps=TWO_STEPS, analysis=analysis())
     shop.push("v2")
     shop.until(lambda: [h["outcome"] for h in shop.status["history"]] == ["Promoted"])
     assert "declined" in shop.status["history"][0]["reason"]
     assert business.tokens == {"opensesame"}
 
-    business.declined["canary"] = 0.4
+    business.declined["canary"] = 0.9
     shop.push("v3")
     code, said = shop.rollout_status()
     assert code == 1, said
@@ -125,6 +132,8 @@ def test_a_template_that_is_missing_or_wrong_is_said_and_mended(shop, business):
     shop.apply(template(business))
     shop.open(steps=TWO_STEPS, analysis=analysis())
     shop.push("v2")
+    shop.until(lambda: "bind ClusterRole coalmine-controller-secrets to it" in str(shop.status.get("problems")))
+    allow_secrets(shop)
     shop.until(lambda: "declined: there is no Secret business" in str(shop.status.get("problems")))
     shop.apply(secret())
     shop.until(lambda: [h["outcome"] for h in shop.status["history"]] == ["Promoted"])
