@@ -20,6 +20,8 @@ _PIECE: Final = 1800.0
 """Seconds that are asked for at once, so that there is progress to show."""
 _PAUSES: Final = (1.0, 2.0, 5.0, 10.0)
 _TRIES: Final = 6
+_FIRST_TRIES: Final = 3
+"""Where there was no answer yet, the address is more likely wrong than the service overloaded."""
 _SILENT: Final = PodCounts(Arm.BASELINE, "", 0, 0)
 """Stands for a window in which nobody asked: known to be empty, and so no gap."""
 
@@ -201,13 +203,14 @@ async def record_counts(
     Raises:
         SourceError: The source cannot answer, also when asked again. What came before is recorded.
     """
-    now, at = clock(), since
+    now, at, tries = clock(), since, _FIRST_TRIES
     # What comes after a window settles it, so a little more is asked for than is recorded.
     end = until + settle if until > now else min(until + settle, now)
     while True:
         now = clock()
         to = min(at + _PIECE, end, now)
-        windows = await _asked(source, at, to, sleep, progress)
+        windows = await _asked(source, (at, to), tries=tries, sleep=sleep, progress=progress)
+        tries = _TRIES
         recorder.add((window for window in windows if window.end <= until), source.problems)
         if windows:
             at = windows[-1].end
@@ -222,18 +225,19 @@ async def record_counts(
 
 async def _asked(
     source: TellingSource,
-    since: float,
-    until: float,
+    span: tuple[float, float],
+    *,
+    tries: int,
     sleep: Callable[[float], Awaitable[None]],
     progress: Progress,
 ) -> Sequence[Window]:
     failures = 0
     while True:
         try:
-            return await source.read(since, until)
+            return await source.read(*span)
         except UnavailableError as error:
             failures += 1
-            if failures == _TRIES:
+            if failures == tries:
                 raise
             pause = max(error.retry_after or 0.0, _PAUSES[min(failures, len(_PAUSES)) - 1])
             progress.failed(str(error), pause)

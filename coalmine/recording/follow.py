@@ -203,7 +203,7 @@ class Follower:
         try:
             known = await self._cluster.pods(release.names)
         except _UNREACHABLE as error:
-            self._trouble = _words(error)
+            self._trouble = self._trouble or _words(error)
             return
         self._pods_at = now
         self._arms.update(known.arms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,7 +47,7 @@ class _Moment(click.ParamType):  # type: ignore[type-arg]
                 found = read(value)
             except ValueError:
                 continue
-            if found > 0:
+            if 0 < found < math.inf:
                 return found
         return self.fail(
             f"{value!r} is not a time: write it with its zone, like 2026-11-21T09:00Z or 2026-11-21T09:00:30+01:00, as "
