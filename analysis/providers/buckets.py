@@ -104,6 +104,8 @@ def to_bounds(buckets: Buckets, bounds_ms: Sequence[float]) -> tuple[int, ...]:
     Raises:
         LayoutError: The histogram does not tell how many observations are below one of the bounds.
     """
+    if buckets.upper == (*bounds_ms, math.inf):
+        return tuple(map(round, buckets.counts))  # the usual case, and there are many of them at each look
     counts = [0.0] * (len(bounds_ms) + 1)
     place = 0
     for lower, upper, count in zip(buckets.lower, buckets.upper, buckets.counts, strict=True):

@@ -156,7 +156,7 @@ def _counts(
 def _at_bounds(
     series: Series, buckets: Buckets, counting: Counting, problems: dict[str, None]
 ) -> tuple[int, ...] | None:
-    if any(not math.isfinite(count) or count < 0 for count in buckets.counts):
+    if not (sum(buckets.counts) < math.inf and min(buckets.counts, default=0.0) >= 0):  # NaN is not less than anything
         _say(problems, series, "has a bucket that is NaN, infinite or negative; such samples are not counted")
         return None
     try:

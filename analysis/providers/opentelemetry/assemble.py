@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from analysis.providers.opentelemetry.points import Point, Stream
     from analysis.providers.opentelemetry.store import Pod, Reporter
 
-__all__ = ["Assembly", "histograms", "unit_of"]
+__all__ = ["Assembly", "histograms", "latest_gaps", "unit_of"]
 
 _NANO: Final = 1_000_000_000
 _SAME: Final = 1_000_000
@@ -102,6 +102,14 @@ def histograms(pod: Pod, settings: OpenTelemetryCounts, metrics: Metrics) -> Ite
         for stream, _, points in _chosen(reporter, settings):
             if stream.metric == metrics.latency and points[-1].layout is not None:
                 yield stream, points[-1]
+
+
+def latest_gaps(pod: Pod) -> Iterator[float]:
+    """Yield the seconds between the last two points of each stream; those of deltas tell nothing, as they may be silent."""
+    for reporter in pod.reporters.values():
+        for stream, points in reporter.streams.items():
+            if not stream.delta and len(points) > 1:
+                yield (points[-1].time - points[-2].time) / _NANO
 
 
 def unit_of(stream: Stream, metrics: Metrics) -> float | None:

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Final
 from analysis.providers.base import ConfigurationError, UnavailableError
 from analysis.providers.buckets import exponential_bounds
 from analysis.providers.counters import windows
-from analysis.providers.opentelemetry.assemble import Assembly, histograms, unit_of
+from analysis.providers.opentelemetry.assemble import Assembly, histograms, latest_gaps, unit_of
 from analysis.providers.opentelemetry.metrics import resolve
 from analysis.providers.opentelemetry.points import Exponential
 from analysis.providers.opentelemetry.store import Interest
 from analysis.providers.series import Counting, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from analysis.api.opentelemetry import OpenTelemetryCounts
     from analysis.model.counts import Arm, Window
-    from analysis.providers.opentelemetry.store import Store
+    from analysis.providers.opentelemetry.store import Pod, Store
     from analysis.providers.series import Series
 
     Pods = Callable[[], Mapping[str, Arm]]
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["OpenTelemetryCountSource"]
 
 _KEEP: Final = 600.0
-"""Seconds that points can be read again, beyond those that a window is made of."""
+"""Seconds that points can be read again."""
+_HISTORY: Final = 3.0
+"""How much there may be before a window that is still a part of it, in absences: pods that are away one after another."""
 _SHOWN: Final = 3
 
 
@@ -58,8 +60,8 @@ class OpenTelemetryCountSource:
         self._pods = pods
         self._metrics = resolve(settings)
         self._counting = Counting(tuple(bounds_ms), settings.export_interval)
-        keep = self._counting.lookback + _KEEP
-        self._interest = Interest(self._metrics.names, settings.pod_attribute, self._pods, keep)
+        self._before = _HISTORY * self._counting.away
+        self._interest = Interest(self._metrics.names, settings.pod_attribute, self._pods, self._before + _KEEP)
         store.open(self._interest, clock())
 
     async def bounds(self) -> tuple[float, ...]:
@@ -102,14 +104,14 @@ class OpenTelemetryCountSource:
     async def read(self, since: float, until: float) -> Sequence[Window]:
         """Return the settled windows that end after ``since`` and not after ``until``. See ``CountSource``.
 
-        Points are kept for a quarter of an hour and more, from when the source was opened. To go on where it stopped,
-        ``since`` is the end of the last window that was returned.
+        Points are kept for ten minutes and more, from when the source was opened. To go on where it stopped, ``since`` is
+        the end of the last window that was returned.
         """
         now = self._clock()
         problems: dict[str, None] = {}
         self._store.sweep(now)
         until = min(until, now - self._settings.lateness)
-        series = self._series(since - self._counting.lookback, problems)
+        series = self._series(since - self._before, problems)
         reading = windows(series, self._counting, since=since, until=until)
         problems.update(dict.fromkeys(reading.problems))
         self.problems = tuple(problems)
@@ -122,20 +124,18 @@ class OpenTelemetryCountSource:
 
     def _series(self, since: float, problems: dict[str, None]) -> list[Series]:
         found: list[Series] = []
-        pods = self._pods()
+        arms = self._pods()
+        pods = {name: pod for name in arms if (pod := self._store.pod(self._settings.pod_attribute, name)) is not None}
         assembly = Assembly(self._settings, self._metrics, since, problems)
-        for name, arm in pods.items():
-            pod = self._store.pod(self._settings.pod_attribute, name)
-            if pod is not None:
-                problems.update(dict.fromkeys(pod.sayings))
-                found.extend(assembly.series(name, arm, pod))
+        for name, pod in pods.items():
+            problems.update(dict.fromkeys(pod.sayings))
+            found.extend(assembly.series(name, arms[name], pod))
         kinds = {one.kind for one in found}
-        if pods and not kinds & {Kind.PASSED, Kind.FAILED}:
+        if arms and not kinds & {Kind.PASSED, Kind.FAILED}:
             problems[self._nothing()] = None
         elif kinds and self._metrics.latency and self._counting.bounds_ms and Kind.LATENCY not in kinds:
             problems[f"no histogram {self._metrics.latency} has come from these pods: latency is not judged"] = None
-        if slow := self._slow(found):
-            problems[slow] = None
+        problems.update(dict.fromkeys(self._untimely(pods)))
         return found
 
     def _nothing(self) -> str:
@@ -150,17 +150,20 @@ class OpenTelemetryCountSource:
         heard = f"; it has come from {', '.join(others)}" if others else ""
         return f"{metric} has not come from any of these pods{heard}: check the pods' exporter, requests and attributes"
 
-    def _slow(self, series: Sequence[Series]) -> str:
-        """Return that pods export less often than the settings say, if they do."""
+    def _untimely(self, pods: Mapping[str, Pod]) -> Iterator[str]:
+        """Yield which pods export less often, or arrive later, than the settings say."""
+        interval, lateness = self._settings.export_interval, self._settings.lateness
         gaps: list[float] = []
-        for one in series:
-            times = sorted({sample.time for sample in one.samples})
-            if not one.delta:  # who has nothing to count may be silent
-                gaps.extend(after - before for before, after in itertools.pairwise(times))
+        for name, pod in pods.items():
+            gaps.extend(latest_gaps(pod))
+            if pod.late > lateness + self._counting.away - interval:
+                yield (
+                    f"pod {name}: its samples are {pod.late:.0f} s old when they come, too late to be counted: set the clock "
+                    "of its node, or lateness to how long they are under way"
+                )
         usual = statistics.median(gaps) if gaps else 0.0
-        if usual <= 1.5 * self._settings.export_interval:
-            return ""
-        return (
-            f"the pods export every {usual:.0f} s: write exportInterval: {usual:.0f}s, or set "
-            f"OTEL_METRIC_EXPORT_INTERVAL={self._settings.export_interval * 1000:.0f} on the pods"
-        )
+        if usual > 1.5 * interval:
+            yield (
+                f"the pods export every {usual:.0f} s: write exportInterval: {usual:.0f}s, or set "
+                f"OTEL_METRIC_EXPORT_INTERVAL={interval * 1000:.0f} on the pods"
+            )

@@ -47,7 +47,7 @@ class Limits:
     """
 
     streams: int = 2000
-    numbers: int = 16_000_000
+    numbers: int = 32_000_000
     strangers: int = 1000
     patience: float = 120.0
 
@@ -104,6 +104,7 @@ class Pod:
     Attributes:
         seen: When it reported first, Unix seconds.
         reporters: By resource.
+        late: How long its newest points were under way when they came, by its clock and ours; seconds.
         streams: How many it has.
         full_until: Until when nothing of it is kept, because it was over its bound; Unix seconds.
         sayings: What was refused, in words, and when last.
@@ -111,6 +112,7 @@ class Pod:
 
     seen: float
     reporters: dict[Attributes, Reporter] = field(default_factory=dict)
+    late: float = 0.0
     streams: int = 0
     full_until: float = 0.0
     sayings: dict[str, float] = field(default_factory=dict)
@@ -244,6 +246,8 @@ class Store:
             pod.full_until = now + self._limits.patience
             return _FULL
         self._insert(points, one.point)
+        if points[-1].time == one.point.time:
+            pod.late = -ahead
         return ""
 
     def _insert(self, points: list[Point], point: Point) -> None:

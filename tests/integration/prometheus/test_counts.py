@@ -8,11 +8,11 @@ import time
 from collections import Counter
 
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from analysis.api.prometheus import PrometheusCounts
 from analysis.model.counts import Arm
 from analysis.providers.base import UnavailableError
+from analysis.providers.opentelemetry.schema import ExportMetricsServiceRequest
 from analysis.providers.prometheus import open_counts
 
 pytestmark = pytest.mark.integration

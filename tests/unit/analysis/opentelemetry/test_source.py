@@ -223,3 +223,23 @@ def test_a_window_waits_for_a_late_pod_and_is_then_the_same_for_ever(otlp, make)
     late = asyncio.run(bench.source.read(early[-1].end, bench.now))
     assert otlp.totals(late) == {POD: (2, 0, (2, 0, 0)), CANARY: (4, 0, (4, 0, 0))}
     assert asyncio.run(bench.source.read(otlp.EPOCH - 60, bench.now)) == (*early, *late)
+
+
+def test_a_pod_whose_clock_is_behind_is_told_and_holds_nobody_up(otlp, make):
+    bench = make()
+    for number in range(8):
+        now = otlp.EPOCH + 10 * (number + 1)
+        send(otlp, bench, POD, otlp.histogram(OK, otlp.EPOCH, now, (number + 1, 0, 0)), at=now)
+        send(otlp, bench, CANARY, otlp.histogram(OK, otlp.EPOCH - 90, now - 90, (number + 1, 0, 0)), at=now)
+    bench.now += 3
+    windows = asyncio.run(bench.source.read(otlp.EPOCH, bench.now))
+    assert otlp.totals(windows) == {POD: (8, 0, (8, 0, 0))}
+    assert any(CANARY in one and "90 s old when they come" in one for one in bench.source.problems)
+    assert not any(POD in one for one in bench.source.problems)
+
+
+def test_a_pod_whose_clock_is_ahead_is_told(otlp, make):
+    bench = make()
+    send(otlp, bench, POD, otlp.histogram(OK, otlp.EPOCH, otlp.EPOCH + 300, (1, 0, 0)), at=otlp.EPOCH + 10)
+    assert asyncio.run(bench.source.read(otlp.EPOCH - 60, bench.now)) == ()
+    assert any("set the clock" in one for one in bench.source.problems)
