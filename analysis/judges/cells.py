@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from analysis.judges.table import Table
     from analysis.stats.counting import Array
 
-__all__ = ["Cells", "Restart", "cells_of", "picked"]
+__all__ = ["Cells", "Restart", "cells_of", "picked", "sums_since"]
 
 _FROM_THE_START: Final = 0.8
 _AT_STEPS: Final = 0.1
@@ -78,10 +78,7 @@ class Cells:
 
     def since(self, values: Array) -> Array:
         """Sums over the cells from each restart on, restarts × (the other axes)."""
-        if len(self.begun) == 1:
-            return np.asarray(values.sum(axis=0, keepdims=True))
-        parts = np.add.reduceat(values, [restart.row for restart in self.begun], axis=0)
-        return np.asarray(np.cumsum(parts[::-1], axis=0)[::-1])
+        return sums_since(values, [restart.row for restart in self.begun])
 
     @cached_property
     def _owners(self) -> dict[bool, tuple[NDArray[np.intp], Array | None]]:
@@ -140,6 +137,13 @@ class Cells:
     def baseline_pods(self) -> int:
         """Number of baseline pods with attempts."""
         return int((self.by_pod(self.totals, canary=False) > _TINY).sum())
+
+
+def sums_since(values: Array, rows: Sequence[int]) -> Array:
+    """Sums over the cells from each of some rows on (ascending, the first is 0), rows × (the other axes)."""
+    if len(rows) == 1:
+        return np.asarray(values.sum(axis=0, keepdims=True))
+    return np.asarray(np.add.reduceat(values, rows, axis=0)[::-1].cumsum(axis=0)[::-1])
 
 
 def picked(values: Array, columns: NDArray[np.intp]) -> Array:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from analysis.judges import need
 from analysis.judges.cells import cells_of
-from analysis.judges.need import estimate
+from analysis.judges.errors import errors_of
+from analysis.judges.latency import Latency, latency_of
 from analysis.model.verdict import Decision, Need, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from analysis.judges.errors import BadCounts
-    from analysis.judges.latency import Latency
     from analysis.judges.metrics import Metric, Promotion
     from analysis.judges.table import Table
     from analysis.model.policy import Policy
@@ -104,15 +105,15 @@ def forward(
         return Verdict(Decision.PROMOTE, "Every metric is shown to be within its margin.", shown)
     if suspicious:
         return Verdict(Decision.CONTINUE, f"{' and '.join(suspicious)} may be worse; more evidence is needed.", shown)
-    need = _need(judged, look)
+    missed = _need(judged, look)
     what = " and ".join(missing or unsettled)
     if missing:
-        summary = f"{what}: not yet shown to be within the margin{_words(need)}."
-    elif need is None:
+        summary = f"{what}: not yet shown to be within the margin{_words(missed)}."
+    elif missed is None:
         summary = f"{what}: this step's own requests do not bear it out so far."
     else:
-        summary = f"{what}: this step's own requests do not say enough yet{_words(need)}."
-    return Verdict(Decision.CONTINUE, summary, shown, need)
+        summary = f"{what}: this step's own requests do not say enough yet{_words(missed)}."
+    return Verdict(Decision.CONTINUE, summary, shown, missed)
 
 
 def _need(
@@ -129,16 +130,23 @@ def _need(
             return None
         if wealth.step < -_STEP_LEANS:  # it goes the wrong way: more of the same never gets there
             return None
-        gain = estimate(
-            metric.name,
-            metric.counts.cells if metric.counts.cells.arms[0] > 0 else cells_of(look.table, None, ()),
-            look.policy,
-        )
+        gain = _gain(metric.counts, look)
         if gain is None:
             return None
         attempts = max(attempts, short / gain)
         wait = max(wait, _warming(metric, look))
     return _in_time(attempts, wait, look.table)
+
+
+def _gain(counts: BadCounts | Latency, look: Look) -> float | None:
+    """What a canary attempt adds, going by the warm ones; by all of them while there are none."""
+    cold = counts.cells.arms[0] <= 0
+    if isinstance(counts, Latency):
+        assert look.policy.latency is not None  # noqa: S101 - it has been judged
+        counts = latency_of(cells_of(look.table, None, ()), counts.bounds) if cold else counts
+        return need.of_latency(counts, look.policy.latency)
+    assert look.policy.errors is not None  # noqa: S101 - likewise
+    return need.of_errors(errors_of(cells_of(look.table, None, ())) if cold else counts, look.policy.errors)
 
 
 def _warming(metric: Metric, look: Look) -> float:
@@ -158,10 +166,10 @@ def _in_time(attempts: float, wait: float, table: Table) -> Need:
     return Need(whole, round(wait + whole / rate, 1) if rate > 0 else None)
 
 
-def _words(need: Need | None) -> str:
-    if need is None or need.attempts is None:
+def _words(more: Need | None) -> str:
+    if more is None or more.attempts is None:
         return ""
-    if need.seconds is None:
-        return f"; about {need.attempts:,} more canary requests"
-    span = f"{need.seconds:.0f} s" if need.seconds < 120 else f"{need.seconds / 60:.0f} minutes"  # noqa: PLR2004
-    return f"; about {need.attempts:,} more canary requests, {span}"
+    if more.seconds is None:
+        return f"; about {more.attempts:,} more canary requests"
+    span = f"{more.seconds:.0f} s" if more.seconds < 120 else f"{more.seconds / 60:.0f} minutes"  # noqa: PLR2004
+    return f"; about {more.attempts:,} more canary requests, {span}"

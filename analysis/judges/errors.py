@@ -48,7 +48,7 @@ class BadCounts:
     _by_ratio: dict[float, tuple[Array, Array]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
-    def _strata(self) -> list[tuple[Array, Array]]:
+    def strata(self) -> list[tuple[Array, Array]]:
         """Of each route: bad attempts and attempts by cell, each (canary, baseline) × windows."""
         found = []
         for columns in self.cells.routes:
@@ -61,7 +61,7 @@ class BadCounts:
         """Log wealth of each bet in each cell, and what an absolute margin of 1 takes from it, cells × bets; before φ."""
         if ratio not in self._by_ratio:
             parts = [
-                priced(bad[0], bad[1], attempts[0], attempts[1], GRID, ratio=ratio) for bad, attempts in self._strata
+                priced(bad[0], bad[1], attempts[0], attempts[1], GRID, ratio=ratio) for bad, attempts in self.strata
             ]
             free, price = (np.asarray(sum(part)) for part in zip(*parts, strict=True))
             self._by_ratio[ratio] = free, price

@@ -11,7 +11,7 @@ import numpy as np
 from analysis.judges.cells import picked
 from analysis.judges.route import TAILS, Route, route_of
 from analysis.judges.wealth import rollback
-from analysis.stats.bets import GRID, LOG_STAKES_BETTER, LOG_STAKES_SLOWER, LOG_STAKES_WORSE
+from analysis.stats.bets import BETTER, GRID, LOG_STAKES_BETTER, LOG_STAKES_SLOWER, LOG_STAKES_WORSE
 from analysis.stats.counting import Array, log_mean
 from analysis.stats.dispersion import dispersion
 from analysis.stats.pods import Spread
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
     from analysis.judges.cells import Cells
 
-__all__ = ["Latency", "latency_of"]
+__all__ = ["UP_TO_P99", "Latency", "latency_of"]
 
 _LATENCY_SPREAD: Final = Spread.of(0.05**2, 8.0)
 """Prior: what the log latencies of equal pods differ by."""
 _POD_FACTOR: Final = float(np.exp(np.sqrt(_LATENCY_SPREAD.variance)))
 _LATENCY_STAKES: Final = np.log([0.4, 0.2, 0.2, 0.2])
 _STAKES: Final = np.stack([LOG_STAKES_SLOWER, *(LOG_STAKES_WORSE for _ in TAILS)])
-_UP_TO_P99: Final = 2
+UP_TO_P99: Final = 2
+"""How many of the far percentiles have a say in promotion."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Latency:
     bounds: tuple[float, ...]
 
     @cached_property
-    def _arms(self) -> list[tuple[NDArray[np.intp], Array]]:
+    def arms(self) -> list[tuple[NDArray[np.intp], Array]]:
         """Columns of each route, and the canary's and the baseline's histogram of each cell, windows × 2 × buckets."""
         cells, found = self.cells, []
         for columns in cells.routes:
@@ -56,12 +57,13 @@ class Latency:
     @cached_property
     def routes(self) -> tuple[Route, ...]:
         """Those routes that have a baseline."""
-        found = (route_of(self.cells, columns, arms, self.bounds) for columns, arms in self._arms)
+        rows = [restart.row for restart in self.cells.begun]
+        found = (route_of(columns, arms, rows, self.bounds) for columns, arms in self.arms)
         return tuple(route for route in found if route is not None)
 
     def histograms(self) -> tuple[Array, Array]:
         """Histograms of canary and baseline over all routes."""
-        canary, baseline = np.sum([arms.sum(axis=0) for _, arms in self._arms], axis=0)
+        canary, baseline = np.sum([arms.sum(axis=0) for _, arms in self.arms], axis=0)
         return canary, baseline
 
     def by_column(self) -> Array:
@@ -73,7 +75,8 @@ class Latency:
         if not self.routes:
             return 0.0
         phis = self._dispersions[:, None, None]
-        logs = rollback(self.likelihoods(factor) / phis, None, self._spread, self.cells.begun, _STAKES[:, None, :])
+        likelihoods = np.asarray(sum(route.likelihoods(factor, GRID) for route in self.routes))
+        logs = rollback(likelihoods / phis, None, self._spread, self.cells.begun, _STAKES[:, None, :])
         return float(log_mean(logs, _LATENCY_STAKES))
 
     def promotion(self, factor: float, step: int) -> tuple[float, float]:
@@ -89,22 +92,14 @@ class Latency:
         if not self.routes:
             return 0.0, 0.0
         likelihoods = np.asarray(sum(_fine(route, factor, [0, step]) for route in self.routes))
-        phis = self._dispersions[: 1 + _UP_TO_P99, None, None]
-        release, present = log_mean(likelihoods / phis, LOG_STAKES_BETTER).min(axis=0)
+        phis = self._dispersions[: 1 + UP_TO_P99, None, None]
+        release, present = log_mean(likelihoods / phis, LOG_STAKES_BETTER[BETTER]).min(axis=0)
         return float(release), float(present)
 
     def ranks_noise(self) -> tuple[float, Spread]:
         """φ of the rank test, and the variance of its tilt from pods alone for each restart."""
         spread = self._spread
         return float(self._dispersions[0]), Spread(spread.variance[0], spread.dof[0])
-
-    def likelihoods(self, factor: float) -> Array:
-        """Log wealth of each bet since each restart against "``factor`` times slower", before φ.
-
-        Returns:
-            Tests × restarts × bets: log ratios of rates, or for the first one tilts of the score.
-        """
-        return np.asarray(sum(_likelihoods(route, factor, slice(None)) for route in self.routes))
 
     def against(self, factors: Array, sizes: Array) -> Array:
         """Log wealth of each bet of the rank test since the release began, for several margins at once, before φ.
@@ -169,19 +164,14 @@ class Latency:
         return np.average(sizes, axis=0, weights=[route.pooled.sum() for route in self.routes])
 
 
-def _likelihoods(route: Route, factor: float, since: slice | list[int]) -> Array:
-    """Log wealth of each bet on one route, tests × restarts × bets."""
-    ranks = route.tilted(route.scores, np.array([factor]), GRID, since)[:, 0]
-    return np.concatenate([ranks[None], route.exceeding(factor, GRID, since)])
-
-
 def _fine(route: Route, factor: float, since: list[int]) -> Array:
-    """The same against "slower by the margin", for the tests that promote."""
-    found = _likelihoods(route, factor, since)[: 1 + _UP_TO_P99]
-    for test, beyond in enumerate(route.beyond[:_UP_TO_P99], start=1):
+    """One route's log wealth of each bet that the canary is better than the margin, for the tests that promote."""
+    bets = GRID[BETTER]
+    found = route.likelihoods(factor, bets, since)[: 1 + UP_TO_P99]
+    for test, beyond in enumerate(route.beyond[:UP_TO_P99], start=1):
         if not beyond[route.used].any():
             # Nothing is beyond it, so what speaks for the canary is what it answered within it.
-            found[test] = route.tilted(beyond, np.array([factor]), GRID, since)[:, 0]
+            found[test] = route.tilted(beyond, np.array([factor]), bets, since)[:, 0]
     return found
 
 

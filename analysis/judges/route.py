@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analysis.stats.curves import Curves, curves
+from analysis.judges.cells import sums_since
+from analysis.stats.curves import Curves, segments
 from analysis.stats.histograms import centred_ranks, nearest_boundary, slowed_ratio, survival, survival_at
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from analysis.judges.cells import Cells
     from analysis.stats.counting import Array
 
 __all__ = ["TAILS", "Route", "route_of"]
@@ -139,48 +139,35 @@ class Route:
         priced = lines.since(since).at(np.append(sizes, 0.0) + np.log(self.tail_ratios(factor))[:, None])
         return np.moveaxis(counts[since][:, :, None] * sizes - (priced[..., :-1] - priced[..., -1:]), 1, 0)
 
+    def likelihoods(self, factor: float, sizes: Array, since: slice | Sequence[int] = slice(None)) -> Array:
+        """Log wealth of each bet of all tests against "``factor`` times slower", tests × restarts × bets; before φ."""
+        ranks = self.tilted(self.scores, np.array([factor]), sizes, since)[:, 0]
+        return np.concatenate([ranks[None], self.exceeding(factor, sizes, since)])
 
-def route_of(cells: Cells, columns: NDArray[np.intp], arms: Array, bounds: tuple[float, ...]) -> Route | None:
+
+def route_of(columns: NDArray[np.intp], arms: Array, rows: Sequence[int], bounds: tuple[float, ...]) -> Route | None:
     """Return one route's histograms and curves; None without a baseline.
 
     Args:
-        cells: The attempts of all routes.
-        columns: The route's columns.
+        columns: The route's columns in the table.
         arms: The canary's and the baseline's histogram of each cell, windows × 2 × buckets.
+        rows: The first cell of each restart.
         bounds: Upper bounds of the buckets, milliseconds.
     """
-    baseline = arms[:, 1].sum(axis=0)
+    canary, baseline = arms[:, 0].sum(axis=0), arms[:, 1].sum(axis=0)
     if baseline.sum() <= 0:
         return None
-    pooled = arms[:, 0].sum(axis=0) + baseline
+    pooled = canary + baseline
     used = np.flatnonzero(pooled > 0)
+    totals = arms.sum(axis=2)
+    whole = totals.sum(axis=1)
+    share = np.divide(totals[:, 0], whole, out=np.zeros_like(whole), where=whole > 0)
     return Route(
         columns=columns,
         bounds=bounds,
         used=used,
         baseline=baseline,
         pooled=pooled,
-        canary=cells.since(arms[:, 0, used]),
-        curves=_curves(cells, (arms[:, 0] + arms[:, 1])[:, used], arms.sum(axis=2)),
+        canary=sums_since(arms[:, 0, used], rows),
+        curves=segments((arms[:, 0] + arms[:, 1])[:, used], share, rows).tails(),
     )
-
-
-def _curves(cells: Cells, both: Array, totals: Array) -> Curves:
-    """Curves since each restart.
-
-    Args:
-        cells: For its restarts.
-        both: Both arms' attempts by bucket, windows × buckets.
-        totals: The canary's and the baseline's attempts, windows × 2.
-    """
-    whole = totals.sum(axis=1)
-    share = np.divide(totals[:, 0], whole, out=np.zeros_like(whole), where=whole > 0)
-    rows = [restart.row for restart in cells.begun]
-    parts = []
-    for first, last in zip(rows, [*rows[1:], share.size], strict=True):
-        active = (
-            np.flatnonzero(share[first:last]) + first
-        )  # before the canary's first request there is nothing to bet on
-        parts.append(curves(both[active], share[active]))
-    stacked = Curves(np.stack([p.values for p in parts]), np.stack([p.slopes for p in parts]))
-    return stacked.tails()

@@ -10,7 +10,15 @@ from scipy import special
 if TYPE_CHECKING:
     from analysis.stats.counting import Array
 
-__all__ = ["GRID", "LOG_STAKES_BETTER", "LOG_STAKES_SLOWER", "LOG_STAKES_WORSE", "log_random_effects", "t_quantile"]
+__all__ = [
+    "BETTER",
+    "GRID",
+    "LOG_STAKES_BETTER",
+    "LOG_STAKES_SLOWER",
+    "LOG_STAKES_WORSE",
+    "log_random_effects",
+    "t_quantile",
+]
 
 _SMALLEST: Final = 0.02
 _LARGEST: Final = 8.0
@@ -46,6 +54,9 @@ LOG_STAKES_SLOWER: Final[Array] = _log_stakes(1.0, _WORTH_A_TILT)
 
 LOG_STAKES_BETTER: Final[Array] = _log_stakes(-1.0, _WORTH_A_PROMOTION)
 """Log stakes on "the canary is better than the margin", for promotion."""
+
+BETTER: Final = np.isfinite(LOG_STAKES_BETTER)
+"""Which bets of the grid those are."""
 
 
 def log_random_effects(scale: Array, dof: Array) -> Array:

@@ -8,6 +8,7 @@ read by cubic Hermite interpolation with exact slopes (error below 1e-6 a thousa
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from analysis.stats.counting import Array
 
-__all__ = ["Curves", "curves"]
+__all__ = ["Curves", "curves", "segments"]
 
 _POINTS: Final = 129
 _WIDEST: Final = 16.0
@@ -51,9 +52,9 @@ class Curves:
     values: Array
     slopes: Array
 
-    def since(self, segments: slice | Sequence[int]) -> Curves:
-        """Those of some entries of the first axis."""
-        return Curves(self.values[segments], self.slopes[segments])
+    def since(self, first: int | slice | Sequence[int]) -> Curves:
+        """Those of one or some entries of the first axis."""
+        return Curves(self.values[first], self.slopes[first])
 
     def tails(self) -> Curves:
         """Sums over the first axis (segments) from each one to the last."""
@@ -89,7 +90,27 @@ def curves(bad: Array, share: Array) -> Curves:
     Returns:
         Categories × points.
     """
-    with np.errstate(divide="ignore"):
-        inner = 1.0 + share[:, None] * _EXPM1[None, :]
-        values = np.log(inner)
-    return Curves(bad.T @ values, bad.T @ (share[:, None] * _EXP[None, :] / inner))
+    return segments(bad, share, [0]).since(0)
+
+
+def segments(bad: Array, share: Array, firsts: Sequence[int]) -> Curves:
+    """The curves of runs of cells.
+
+    Args:
+        bad: Bad requests of both arms, cells × categories.
+        share: The canary's share of all attempts by cell, q in [0, 1].
+        firsts: The first cell of each run, ascending.
+
+    Returns:
+        Runs × categories × points.
+    """
+    found = np.zeros((2, len(firsts), bad.shape[1], _POINTS))
+    active = np.flatnonzero(share)  # where all requests are the baseline's there is nothing to bet on
+    bad, share = bad[active], share[active, None]
+    inner = 1.0 + share * _EXPM1
+    parts = np.log(inner), share * _EXP / inner
+    rows = [*np.searchsorted(active, firsts), active.size]
+    for number, (first, last) in enumerate(itertools.pairwise(rows)):
+        for part, sums in zip(parts, found, strict=True):
+            np.matmul(bad[first:last].T, part[first:last], out=sums[number])
+    return Curves(found[0], found[1])

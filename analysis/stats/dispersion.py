@@ -29,14 +29,17 @@ def dispersion(sums: Array, attempts: Array, *, unit: float | None = None, prior
 
     Source: von Neumann 1941 (mean square successive difference), as a ratio of sums.
     """
-    left, right, n, m = sums[..., :-1, :], sums[..., 1:, :], attempts[:-1], attempts[1:]
-    product = n * m
-    paired = product > 0
-    difference = left * m - right * n
-    squares = np.divide(difference * difference, product, out=np.zeros_like(difference), where=paired)
-    expected = ((left + right if unit is None else unit * (n + m)) * paired).sum(axis=(-2, -1))
+    product = attempts[:-1] * attempts[1:]
+    paired = (product > 0).astype(np.float64)
+    uses = np.zeros_like(attempts)  # how many of the differences each window is part of
+    uses[:-1] = paired
+    uses[1:] += paired
+    rates = sums / np.where(attempts > 0, attempts, 1.0)
+    steps = rates[..., 1:, :] - rates[..., :-1, :]
+    squares = (steps * steps * product).sum(axis=(-2, -1))
+    expected = (sums * uses).sum(axis=(-2, -1)) if unit is None else unit * (attempts * uses).sum()
     if unit is not None and paired.any():  # in the same terms
         prior_weight = prior_weight * expected / paired.sum()
     total = expected + prior_weight
-    found = (squares.sum(axis=(-2, -1)) + prior_weight) / np.where(total > 0, total, 1.0)
+    found = (squares + prior_weight) / np.where(total > 0, total, 1.0)
     return np.asarray(np.where(total > 0, np.maximum(found, 1.0), 1.0))
