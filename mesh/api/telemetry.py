@@ -23,11 +23,16 @@ LATENCY_BOUNDS_MS: Final[tuple[float, ...]] = (
 
 
 class PodWindow(Resource):
-    """What all meshed callers together saw of one backend pod during one window. All counts are for the window alone."""
+    """What all meshed callers together saw of one kind of request to one backend pod during one window.
+
+    A pod that got several kinds is there once for each. All counts are for the window alone.
+    """
 
     backend: Annotated[str, Field(description="The backend Service, e.g. payment or payment-canary.")]
     pod: Annotated[str, Field(description="The pod's name; empty where no pod could be chosen (no healthy upstream).")]
-    route: Annotated[str, Field(description="The kind of request; empty where it is not known.")] = ""
+    route: Annotated[
+        str, Field(description="The kind of request, such as read or GET /api/orders; empty where not told apart.")
+    ] = ""
     requests: Annotated[int, Field(ge=0, description="Final answers to callers, after retries.")] = 0
     request_errors: Annotated[int, Field(ge=0, description="Of those, 5xx or no answer.")] = 0
     attempts: Annotated[int, Field(ge=0, description="Tries that reached for this pod, retries included.")] = 0

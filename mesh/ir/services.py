@@ -39,6 +39,8 @@ class Service:
         ports: Its TCP ports.
         selector: Labels that choose its pods, sorted; empty chooses none.
         addresses: Its cluster IPs; none for a headless Service.
+        uid: Its uid.
+        kinds: The kinds of requests that it names for telemetry, as its author wrote them.
     """
 
     namespace: str
@@ -46,6 +48,8 @@ class Service:
     ports: tuple[ServicePort, ...]
     selector: tuple[tuple[str, str], ...] = ()
     addresses: tuple[str, ...] = ()
+    uid: str = ""
+    kinds: str = ""
 
     @property
     def key(self) -> ServiceKey:

@@ -55,6 +55,7 @@ class Match:
     headers: tuple[tuple[str, StringMatch | None], ...] = ()
     """Header name and how its value is compared; None means only that it is there."""
     method: StringMatch | None = None
+    excluded_methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,10 @@ class Route:
     """Seconds for the whole request with its retries; None means none, which is also Istio's default."""
     retries: Retries = Retries()
     refusal: Refusal | None = None
+    rule: str = ""
+    """The VirtualService's rule that it is from; empty where there is only one, and nobody named it."""
+    kind: str = ""
+    """What telemetry calls the requests that it takes; empty where they are not told apart."""
 
 
 @dataclass(frozen=True, slots=True)

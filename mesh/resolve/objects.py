@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from mesh.api.names import PROXY_CONTAINER
 from mesh.ir.services import ContainerPort, Protocol, Service, ServicePort, Workload
+from mesh.resolve.kinds import ROUTES_ANNOTATION
 
 __all__ = ["EGRESS_ANNOTATION", "read_pod", "read_service", "version_of"]
 
@@ -24,11 +25,11 @@ _VERSION_LABELS: Final = (
 
 def read_service(manifest: dict[str, Any]) -> Service:
     """Return a Service; ports that are not TCP are left out, since the mesh carries none of them."""
-    spec = manifest.get("spec", {})
+    meta, spec = manifest["metadata"], manifest.get("spec", {})
     ips = spec.get("clusterIPs") or [spec.get("clusterIP")]
     return Service(
-        namespace=manifest["metadata"]["namespace"],
-        name=manifest["metadata"]["name"],
+        namespace=meta["namespace"],
+        name=meta["name"],
         ports=tuple(
             ServicePort(
                 name=p.get("name", ""),
@@ -41,6 +42,8 @@ def read_service(manifest: dict[str, Any]) -> Service:
         ),
         selector=tuple(sorted((spec.get("selector") or {}).items())),
         addresses=tuple(ip for ip in ips if ip and ip != "None"),
+        uid=meta.get("uid", ""),
+        kinds=(meta.get("annotations") or {}).get(ROUTES_ANNOTATION, ""),
     )
 
 

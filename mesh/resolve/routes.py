@@ -60,6 +60,7 @@ class RouteResolver:
         rule was not written for.
         """
         name = http.name or f"{rule.ref.name}.{index}"
+        alone = rule.spec is None or len(rule.spec.http) == 1
         matches = [_match(m) for m in http.match if not unimplemented(m)] if http.match else [Match()]
         destinations = overlay([self._destination(rule, http, d, port) for d in http.route], self.splits)
         refusal = None
@@ -77,6 +78,7 @@ class RouteResolver:
                 timeout=http.timeout,
                 retries=_retries(http.retries),
                 refusal=refusal,
+                rule=name if http.name or not alone else "",
             )
             for match in matches
         ]

@@ -10,8 +10,9 @@ from mesh.api.names import inbound_port
 from mesh.ir.traffic import ClusterKey, OutlierDetection, Split, Upstream, VirtualHost
 from mesh.ir.views import Inbound, Outbound, ProxyView
 from mesh.resolve.hosts import domains, external_domains, service_key
+from mesh.resolve.kinds import ROUTES_ANNOTATION, read_kinds, told_apart
 from mesh.resolve.policies import policy
-from mesh.resolve.problems import Problem
+from mesh.resolve.problems import Problem, Ref
 from mesh.resolve.routes import RouteResolver
 from mesh.resolve.rules import Rule, RuleIndex, index_rules
 from mesh.resolve.splits import Splits, resolve_splits
@@ -84,6 +85,10 @@ class World:
             for r in self.virtual_services
             if r.spec and set(r.spec.gateways) - {"mesh"}
         ]
+        for service in self.services.values():
+            ref = Ref("v1", "Service", service.namespace, service.name, service.uid)
+            told = read_kinds(service.kinds)[1] if service.kinds else ()
+            own += [Problem(ref, "Invalid", f"metadata.annotations[{ROUTES_ANNOTATION}]: {text}") for text in told]
         return tuple(
             sorted({*own, *gateways, *self._routing.problems, *self._treatment.problems, *self.splits.problems})
         )
@@ -125,10 +130,13 @@ class World:
             if wanted is not None and key not in wanted:
                 continue
             rule = self._routing.find(namespace, key)
+            # Nobody compares the versions of another host, and each further route costs every caller 7 KiB.
+            kinds = read_kinds(service.kinds)[0] if key in self.splits.applied else None
             for port in service.ports:
                 if port.protocol == "http":
                     cluster = ClusterKey(*key, port.port)
                     made = routes.ruled(rule, key, port.port) if rule else routes.plain(cluster)
+                    made = made if kinds is None else told_apart(made, kinds)
                     found.append(VirtualHost(key, port.port, domains(service, port, namespace), made))
         return found
 

@@ -10,7 +10,7 @@ from mesh.api.telemetry import LATENCY_BOUNDS_MS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["BUCKETS", "Counts", "Host", "ProxyTotals", "Report", "Series"]
+__all__ = ["BUCKETS", "Counts", "Host", "ProxyTotals", "Report", "Row", "Series"]
 
 BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
 
@@ -22,12 +22,26 @@ class Host(NamedTuple):
     service: str
 
 
+class Row(NamedTuple):
+    """What is counted apart of a host: one kind of request to a backend's pod."""
+
+    backend: str
+    pod: str
+    route: str = ""
+
+
 class Series(NamedTuple):
-    """What is counted apart: a backend's pod, reached by asking for a host."""
+    """What a proxy counts apart: a row, reached by asking for a host."""
 
     host: Host
     backend: str
     pod: str
+    route: str = ""
+
+    @property
+    def row(self) -> Row:
+        """What it is of its host."""
+        return Row(self.backend, self.pod, self.route)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class BadReportError(ValueError):
 def add_to_server(server: grpc.aio.Server, store: TelemetryStore) -> None:
     """Make a gRPC server take the sidecars' reports into the store.
 
-    A report is one message with all totals of a proxy, about 1 KiB for each pod it has called: give the server
+    A report is one message with all totals of a proxy, about 1 KiB for each pod it has called and kind of request: give the server
     ``grpc.max_receive_message_length`` of some MiB.
     """
 
@@ -108,12 +108,14 @@ def _attribute(attributes: Iterable[Any], key: str) -> str:
 
 def _field(fields: dict[Series, dict[str, Any]], point: Any, name: str, value: int | tuple[int, ...]) -> None:
     tags = {attribute.key: attribute.value.string_value for attribute in point.attributes}
-    series = _series(tags.get(names.HOST_TAG, ""), tags.get(names.BACKEND_TAG, ""), tags.get(names.POD_TAG, ""))
+    series = _series(
+        *(tags.get(tag, "") for tag in (names.HOST_TAG, names.BACKEND_TAG, names.POD_TAG, names.ROUTE_TAG))
+    )
     if series is not None:
         fields.setdefault(series, {})[name] = value
 
 
-def _series(host: str, backend: str, pod: str) -> Series | None:
+def _series(host: str, backend: str, pod: str, route: str) -> Series | None:
     """Return what is counted, or None for requests to no Service of the mesh."""
     namespace, _, service = host.partition("/")
     if not namespace or not service:
@@ -121,7 +123,7 @@ def _series(host: str, backend: str, pod: str) -> Series | None:
     backend_namespace, _, backend_service = backend.partition("/")
     if backend_service and backend_namespace != namespace:
         backend_service = f"{backend_service}.{backend_namespace}"
-    return Series(Host(namespace, service), backend_service, pod)
+    return Series(Host(namespace, service), backend_service, pod, route)
 
 
 def _buckets(name: str, point: Any) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mesh.telemetry.counters import Counts, Host, ProxyTotals, Report, Series
+from mesh.telemetry.counters import Counts, Host, ProxyTotals, Report, Row, Series
 from mesh.telemetry.windows import Window, merge
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class TelemetryStore:
         self._opened = clock()
         self._reported: set[str] = set()
         self._awaited: set[str] = set()
-        self._open: dict[Host, dict[tuple[str, str], Counts]] = {}
+        self._open: dict[Host, dict[Row, Counts]] = {}
         self._fine: deque[Window] = deque()
         self._coarse: deque[Window] = deque()
         self._rows = 0
@@ -140,9 +140,8 @@ class TelemetryStore:
         return now - report.least_age <= max(self._counted_before, self._retired.pop(report.proxy, 0.0))
 
     def _add(self, series: Series, delta: Counts) -> None:
-        pods = self._open.setdefault(series.host, {})
-        key = (series.backend, series.pod)
-        pods[key] = pods.get(key, Counts()) + delta
+        rows = self._open.setdefault(series.host, {})
+        rows[series.row] = rows.get(series.row, Counts()) + delta
 
     def _close(self, now: float) -> None:
         window = Window(

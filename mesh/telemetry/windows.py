@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mesh.api.telemetry import PodWindow, TelemetryWindow
-from mesh.telemetry.counters import Counts, Host, add_buckets
+from mesh.telemetry.counters import Counts, Host, Row, add_buckets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Window", "merge"]
-
-_Pods = dict[tuple[str, str], Counts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class Window:
         end: Unix seconds.
         reporting: Proxies that reported at all.
         callers: Of those, by host, the ones that have called it; 0 where there are such proxies and none reported.
-        hosts: Counts by host, then by backend and pod.
+        hosts: Counts by host, then by backend, pod and route.
     """
 
     first: int
@@ -36,12 +34,12 @@ class Window:
     end: float
     reporting: int
     callers: Mapping[Host, int]
-    hosts: Mapping[Host, Mapping[tuple[str, str], Counts]]
+    hosts: Mapping[Host, Mapping[Row, Counts]]
 
     @property
     def rows(self) -> int:
         """How many counts it holds."""
-        return sum(len(pods) for pods in self.hosts.values()) + len(self.callers) + 1
+        return sum(len(rows) for rows in self.hosts.values()) + len(self.callers) + 1
 
     def view(self, host: Host, epoch: str) -> TelemetryWindow | None:
         """Return the window as one host's reader sees it, or None where nobody could have seen the host's traffic.
@@ -51,20 +49,21 @@ class Window:
         reporting = self.callers.get(host, self.reporting)
         if not reporting:
             return None
-        pods = self.hosts.get(host, {})
+        rows = self.hosts.get(host, {})
         return TelemetryWindow(
             epoch=epoch,
             start=self.start,
             end=self.end,
             reporting=reporting,
-            pods=tuple(_pod(backend, pod, counts) for (backend, pod), counts in sorted(pods.items())),
+            pods=tuple(_pod(row, counts) for row, counts in sorted(rows.items())),
         )
 
 
-def _pod(backend: str, pod: str, counts: Counts) -> PodWindow:
+def _pod(row: Row, counts: Counts) -> PodWindow:
     return PodWindow(
-        backend=backend,
-        pod=pod,
+        backend=row.backend,
+        pod=row.pod,
+        route=row.route,
         requests=counts.requests,
         request_errors=counts.request_errors,
         attempts=counts.attempts,
@@ -75,11 +74,11 @@ def _pod(backend: str, pod: str, counts: Counts) -> PodWindow:
 
 def merge(earlier: Window, later: Window) -> Window:
     """Return the two as one window. They must follow each other without a gap."""
-    hosts: dict[Host, _Pods] = {host: dict(pods) for host, pods in earlier.hosts.items()}
-    for host, pods in later.hosts.items():
+    hosts: dict[Host, dict[Row, Counts]] = {host: dict(rows) for host, rows in earlier.hosts.items()}
+    for host, rows in later.hosts.items():
         target = hosts.setdefault(host, {})
-        for key, counts in pods.items():
-            target[key] = target.get(key, Counts()) + counts
+        for row, counts in rows.items():
+            target[row] = target.get(row, Counts()) + counts
     callers = dict(earlier.callers)
     for host, number in later.callers.items():
         callers[host] = max(number, callers.get(host, 0))

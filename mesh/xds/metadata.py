@@ -4,10 +4,10 @@
 |---|---|---|
 | endpoint | ``service``, ``pod``, ``version`` | ``%METADATA(UPSTREAM_HOST:coalmine:pod)%`` |
 | cluster | ``service``, ``namespace``, ``subset`` | ``%METADATA(CLUSTER:coalmine:service)%`` |
-| route | ``host``, ``namespace`` | ``%METADATA(ROUTE:coalmine:host)%`` |
+| route | ``host``, ``namespace``, ``kind`` | ``%METADATA(ROUTE:coalmine:kind)%`` |
 
 ``service`` is the backend that a request went to (``payment-canary``), ``host`` the Service that the caller named
-(``payment``).
+(``payment``), ``kind`` what the requests of a route are counted as (``read``; see ``mesh.resolve.kinds``).
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def _format(text: str) -> substitution_format_string_pb2.SubstitutionFormatStrin
 def _route(host: VirtualHost, route: Route) -> route_components_pb2.Route:
     namespace, name = host.host
     built = route_components_pb2.Route(
-        name=route.name, match=_match(route.match), metadata=metadata(host=name, namespace=namespace)
+        name=route.name, match=_match(route.match), metadata=metadata(host=name, namespace=namespace, kind=route.kind)
     )
     if route.refusal:
         built.direct_response.status = route.refusal.status
@@ -135,6 +135,8 @@ def _match(match: Match) -> route_components_pb2.RouteMatch:
         built.headers.append(_header(name, value))
     if match.method:
         built.headers.append(_header(":method", match.method))
+    for method in match.excluded_methods:
+        built.headers.add(name=":method", invert_match=True).string_match.exact = method
     return built
 
 

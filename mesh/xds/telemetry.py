@@ -31,6 +31,7 @@ __all__ = [
     "POD_TAG",
     "REQUESTS",
     "REQUEST_ERRORS",
+    "ROUTE_TAG",
     "SILENT_BOUNDS_MS",
     "SILENT_MS",
     "STATS_PREFIX",
@@ -53,6 +54,8 @@ HOST_TAG: Final = "host"
 BACKEND_TAG: Final = "backend"
 """``namespace/service`` of the cluster that the request went to; ``/`` where there was none."""
 POD_TAG: Final = "pod"
+ROUTE_TAG: Final = "route"
+"""The kind of request, of which a host has a bounded number: a tag from what a caller sends could have any."""
 
 ANSWERED_BOUNDS_US: Final = tuple(bound * 1000 - 1 for bound in LATENCY_BOUNDS_MS)
 """Envoy's bounds for ``ANSWERED_US``, one for each of ``LATENCY_BOUNDS_MS``.
@@ -70,6 +73,7 @@ _TAGS: Final = {
     HOST_TAG: f"%METADATA(ROUTE:{FILTER}:namespace)%/%METADATA(ROUTE:{FILTER}:host)%",
     BACKEND_TAG: f"%METADATA(CLUSTER:{FILTER}:namespace)%/%METADATA(CLUSTER:{FILTER}:service)%",
     POD_TAG: f"%METADATA(UPSTREAM_HOST:{FILTER}:pod)%",
+    ROUTE_TAG: f"%METADATA(ROUTE:{FILTER}:kind)%",
 }
 # A retried answer is dropped before its end is seen: the beginning stands in for it.
 _ANSWERED_FORMAT: Final = (

@@ -29,10 +29,13 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 
 from mesh.api.names import ADMIN_PORT, OUTBOUND_PORT, READY_PORT
+from mesh.ir.traffic import Route, VirtualHost
+from mesh.ir.views import Outbound
 from mesh.proxy.bootstrap import READY_PATH, ProxySettings, bootstrap, envoy_args
 from mesh.telemetry.otlp import add_to_server
 from mesh.telemetry.store import TelemetryStore
 from mesh.xds.metadata import metadata
+from mesh.xds.routes import outbound_routes
 from mesh.xds.telemetry import attempt_access_logs, request_access_logs
 
 if TYPE_CHECKING:
@@ -104,7 +107,7 @@ class Service:
 
 @dataclass
 class Host:
-    """What callers ask for: weights by Service, and how it is retried."""
+    """What callers ask for: weights by Service, and how it is retried; or the routes as the mesh resolves them."""
 
     name: str
     weights: dict[str, int]
@@ -112,8 +115,12 @@ class Host:
     timeout: float = 5.0
     per_try_timeout: float | None = None
     namespace: str = "shop"
+    routes: tuple[Route, ...] = ()
 
     def virtual_host(self, services: dict[str, Service]) -> route_components_pb2.VirtualHost:
+        if self.routes:
+            resolved = VirtualHost((self.namespace, self.name), 80, (self.name,), self.routes)
+            return outbound_routes(Outbound((resolved,), (), ())).virtual_hosts[0]
         weighted = route_components_pb2.WeightedCluster(
             clusters=[
                 route_components_pb2.WeightedCluster.ClusterWeight(
@@ -243,13 +250,23 @@ class Proxy:
         async with aiohttp.ClientSession() as session, session.get(f"http://{self.ip}:{ADMIN_PORT}{path}") as response:
             return await response.text()
 
-    async def call(self, host: str, times: int = 1, patience: float = 20.0) -> list[int]:
+    async def call(
+        self,
+        host: str,
+        times: int = 1,
+        patience: float = 20.0,
+        *,
+        method: str = "GET",
+        path: str = "/",
+        headers: dict[str, str] | None = None,
+    ) -> list[int]:
         """Call a host through it and return the status of each answer, 0 where there was none."""
+        url, headers = f"http://{self.ip}:{OUTBOUND_PORT}{path}", {"Host": host, **(headers or {})}
         statuses = []
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=patience)) as session:
             for _ in range(times):
                 try:
-                    async with session.get(f"http://{self.ip}:{OUTBOUND_PORT}/", headers={"Host": host}) as response:
+                    async with session.request(method, url, headers=headers) as response:
                         await response.read()
                         statuses.append(response.status)
                 except (aiohttp.ClientError, TimeoutError):

@@ -87,12 +87,12 @@ def test_without_a_rule_there_is_no_time_limit_and_only_what_never_arrived_is_tr
 def test_a_split_leaves_match_timeout_and_retries_alone():
     http = {"match": [{"uri": {"prefix": "/a"}}], "route": [to()], "timeout": "1s", "retries": {"attempts": 0}}
     rules = [vs({"hosts": ["payment"], "http": [http]})]
-    (plain, _), (split, _) = (
-        routes(world(routing=rules)),
-        routes(world(routing=rules, splits=[ts(payment=90, payment_canary=10)])),
-    )
-    assert (plain.match, plain.timeout, plain.retries) == (split.match, split.timeout, split.retries)
-    assert [d.weight for d in split.destinations] == [9, 1]
+    plain, _ = routes(world(routing=rules))
+    *split, _ = routes(world(routing=rules, splits=[ts(payment=90, payment_canary=10)]))
+    assert split[-1].match == plain.match
+    for route in split:
+        assert (route.match.uri, route.timeout, route.retries) == (plain.match.uri, plain.timeout, plain.retries)
+        assert [d.weight for d in route.destinations] == [9, 1]
 
 
 def test_a_match_with_an_unknown_part_never_matches_and_is_told():

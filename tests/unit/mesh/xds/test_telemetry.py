@@ -26,9 +26,9 @@ def test_every_stat_is_known_to_the_receiver():
     assert names == {telemetry.ATTEMPTS, telemetry.ATTEMPT_ERRORS, telemetry.ANSWERED_US, telemetry.SILENT_MS}
 
 
-def test_every_stat_is_told_apart_by_host_backend_and_pod():
+def test_every_stat_is_told_apart_by_host_backend_pod_and_route():
     for stat in stats([*telemetry.request_access_logs(), *telemetry.attempt_access_logs()]):
-        assert [tag.name for tag in stat.stat.tags] == ["host", "backend", "pod"]
+        assert [tag.name for tag in stat.stat.tags] == ["host", "backend", "pod", "route"]
 
 
 def test_an_attempt_is_in_one_of_the_two_histograms():
