@@ -140,5 +140,5 @@ async def test_a_mesh_that_is_not_there_or_something_else_is_said(mesh, session)
     mesh.second()
     assert await check_mesh(session, mesh.url, ("shop", "payment")) == ""
     for url in ("http://127.0.0.1:9", f"{mesh.url}/v2", "nonsense"):
-        with pytest.raises(FollowError, match="--mesh-url .* does not answer there"):
+        with pytest.raises(FollowError, match=r"--mesh-url .* does not answer there"):
             await check_mesh(session, url, ("shop", "payment"))
