@@ -7,6 +7,7 @@ import os
 import signal
 
 from aiohttp import web
+from metrics import count, page
 
 DRAIN_SECONDS = float(os.environ.get("DRAIN_SECONDS", "3"))
 """How long a server keeps accepting after SIGTERM: callers need a moment to learn that the pod is going."""
@@ -19,6 +20,8 @@ async def _health(_: web.Request) -> web.Response:
 def serve(app: web.Application, port: int) -> None:
     """Serve until SIGTERM or SIGINT, then go on for DRAIN_SECONDS, finish what is in flight and return."""
     app.router.add_get("/healthz", _health)
+    app.router.add_get("/metrics", page)
+    app.middlewares.append(count)
     asyncio.run(_serve(app, port))
 
 

@@ -56,8 +56,8 @@ class MeshFeed:
     bounds: tuple[float, ...] | None = LATENCY_BOUNDS_MS
     problems: tuple[str, ...] = ()
 
-    def __init__(self, stream: TelemetryStream, names: Names, began: float) -> None:
-        self._stream, self._names, self._began = stream, names, began
+    def __init__(self, stream: TelemetryStream, names: Names) -> None:
+        self._stream, self._names = stream, names
 
     @property
     def problem(self) -> str:
@@ -66,7 +66,7 @@ class MeshFeed:
 
     def take(self) -> list[Window]:
         """Return the windows that came since the last call."""
-        return arms(self._stream.take(), self._names, self._began)
+        return arms(self._stream.take(), self._names)
 
     async def close(self) -> None:
         """End the stream."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from analysis.judges import judge_table
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rollouts.core.naming import Names
     from rollouts.core.notes import Notes
 
-__all__ = ["HISTORY_SECONDS", "Known", "Share", "arms", "measure", "policy_of"]
+__all__ = ["HISTORY_SECONDS", "Known", "Share", "arms", "measure", "of_release", "policy_of"]
 
 HISTORY_SECONDS: Final = 600.0
 """How much of the time before a release is asked for: it tells what stable pods differ by."""
@@ -71,8 +71,8 @@ def policy_of(analysis: Analysis, bounds: tuple[float, ...]) -> Policy:
     )
 
 
-def arms(windows: Iterable[TelemetryWindow], names: Names, began: float) -> list[Window]:
-    """Return the mesh's windows as the judge takes them. A canary's counts from before this release are another canary's."""
+def arms(windows: Iterable[TelemetryWindow], names: Names) -> list[Window]:
+    """Return the mesh's windows as the judge takes them."""
     by_backend = {names.host: Arm.BASELINE, names.canary_service: Arm.CANARY}
     result = []
     for window in windows:
@@ -88,10 +88,17 @@ def arms(windows: Iterable[TelemetryWindow], names: Names, began: float) -> list
                 route=p.route,
             )
             for p in window.pods
-            if p.backend == names.host or (p.backend == names.canary_service and window.start >= began)
+            if p.backend in by_backend
         )
         result.append(Window(start=window.start, end=window.end, pods=pods))
     return result
+
+
+def of_release(windows: Iterable[Window], began: float) -> list[Window]:
+    """Return the windows without the canary's counts from before the release: they are another canary's."""
+    return [
+        w if w.start >= began else replace(w, pods=tuple(p for p in w.pods if p.arm is not Arm.CANARY)) for w in windows
+    ]
 
 
 @dataclass

@@ -17,7 +17,7 @@ from rollouts.engine.checkpoint import Checkpoint, CheckpointStore, TooLargeErro
 from rollouts.engine.feeds import MeshFeed, PolledFeed
 from rollouts.engine.jobs import OwnedJobs
 from rollouts.engine.kube import KubeError
-from rollouts.engine.measure import HISTORY_SECONDS, Share, measure, policy_of
+from rollouts.engine.measure import HISTORY_SECONDS, Share, measure, of_release, policy_of
 from rollouts.engine.secrets import secret_reader
 from rollouts.engine.values import Values
 
@@ -148,7 +148,7 @@ class Measuring:
         )
 
     def _take(self, notes: Notes, now: float) -> None:
-        windows = self._feed.take()
+        windows = of_release(self._feed.take(), self._order.began)
         self._share.add(windows, notes.step_starts)
         if self._feed.bounds is None:
             return
@@ -237,7 +237,7 @@ class Measuring:
         since = self._ledger.until if self._ledger and self._ledger.table.start.size else order.began - HISTORY_SECONDS
         if order.source is None:
             host = (order.subject.namespace, order.names.host)
-            return MeshFeed(self._tools.open_stream(host, since, self._on_change), order.names, order.began)
+            return MeshFeed(self._tools.open_stream(host, since, self._on_change), order.names)
         source, (least, most) = order.source, _POLL_SECONDS
         return PolledFeed(
             lambda bounds: self._tools.open_counts(source, self._context(""), bounds, lambda: self._arms),

@@ -13,7 +13,7 @@ from rollouts.api.rollout import Analysis, ErrorAnalysis
 from rollouts.core.machine import State
 from rollouts.core.naming import Names
 from rollouts.core.notes import Notes
-from rollouts.engine.measure import Share, arms, measure, policy_of
+from rollouts.engine.measure import Share, arms, measure, of_release, policy_of
 
 NAMES = Names("payment", "payment")
 FAST = (0,) * 9 + (50,) + (0,) * (len(LATENCY_BOUNDS_MS) - 9)
@@ -38,23 +38,22 @@ def window(second: int, **errors: int) -> TelemetryWindow:
 def look(windows, notes, analysis=None, values=()):
     analysis = analysis or Analysis()
     ledger = Ledger(len(LATENCY_BOUNDS_MS) + 1)
-    ledger.add(arms(windows, NAMES, notes.began), notes.step_starts)
+    ledger.add(arms(windows, NAMES), notes.step_starts)
     policy = policy_of(analysis, LATENCY_BOUNDS_MS)
     now = windows[-1].end
     return measure(ledger.table, values, policy, notes=notes, analysis=analysis, pods_started={}, now=now)
 
 
 def test_backends_are_arms_and_strangers_are_left_out():
-    (counted,) = arms([window(5, payment=1, payment_canary=2, other=3)], NAMES, began=0)
+    (counted,) = arms([window(5, payment=1, payment_canary=2, other=3)], NAMES)
     assert [(p.arm, p.errors) for p in counted.pods] == [(Arm.BASELINE, 1), (Arm.CANARY, 2)]
 
 
 def test_an_earlier_releases_canary_is_not_this_one():
-    before, after = arms(
-        [window(5, payment=0, payment_canary=9), window(10, payment=0, payment_canary=9)], NAMES, began=10
-    )
+    windows = arms([window(5, payment=0, payment_canary=9), window(10, payment=0, payment_canary=9)], NAMES)
+    before, after = of_release(windows, 10.0)
     assert [p.arm for p in before.pods] == [Arm.BASELINE]
-    assert [p.arm for p in after.pods] == [Arm.BASELINE, Arm.CANARY]
+    assert after == windows[1]
 
 
 def test_nothing_is_judged_before_the_first_weight_is_in_force():
@@ -73,8 +72,8 @@ def test_the_share_counts_from_the_present_step_however_the_windows_come():
     share, whole = Share(), Share()
     seconds = [window(n, payment=0, payment_canary=0) for n in range(5, 15)]
     for one in seconds:
-        share.add(arms([one], NAMES, 0), (0.0, 10.0) if one.end > 10 else (0.0,))
-    whole.add(arms(seconds, NAMES, 0), (0.0, 10.0))
+        share.add(arms([one], NAMES), (0.0, 10.0) if one.end > 10 else (0.0,))
+    whole.add(arms(seconds, NAMES), (0.0, 10.0))
     assert share == whole == Share(10.0, 250, 250)
     assert share.percent == 50.0
     assert Share().percent is None
