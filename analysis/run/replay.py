@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from analysis.model.verdict import Verdict
 
 __all__ = ["Look", "look_times", "looks", "replay"]
+
+_SAME: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,11 @@ def looks(
     if policy.bounds_ms != recording.bounds_ms:
         raise ValueError("the policy's bounds_ms are not the recording's boundsMs: use the recording's")
     table = tabulate(recording.windows, len(recording.bounds_ms) + 1)
-    for time in look_times(recording, table, every):
-        part = table.rows(slice(0, int(np.searchsorted(table.end, time + 1e-6, side="right"))))
+    times = look_times(recording, table, every)
+    if times and float(table.end[-1]) - times[-1] > _SAME:
+        times.append(float(table.end[-1]))  # a recording ends with the look that decided
+    for time in times:
+        part = table.rows(slice(0, int(np.searchsorted(table.end, time + _SAME, side="right"))))
         begun = [step for step in recording.step_starts if step < time]
         yield Look(
             time,

@@ -306,3 +306,9 @@ def test_a_cut_off_gzip_is_said_and_no_traceback(tmp_path):
     with pytest.raises(InvalidRecording, match=r"r\.jsonl\.gz: cannot be read"):
         read_recording(path)
     assert math.isinf(Recorder(BOUNDS).until)
+
+
+def test_the_last_look_has_everything_that_was_recorded():
+    recorder = recorded(*(Window(1000 + 1.37 * n, 1001.37 + 1.37 * n, (STABLE, CANARY)) for n in range(9)))
+    looks = replay(reloaded(recorder), Policy(BOUNDS), every=5.0)
+    assert [look.time for look in looks] == [1005.0, 1010.0, pytest.approx(1012.33)]
