@@ -144,7 +144,7 @@ async def check_mesh(session: aiohttp.ClientSession, url: str, host: tuple[str, 
 def mesh_feed(session: aiohttp.ClientSession, url: str, namespace: str, release: Release, since: float) -> Feed:
     """Return the mesh's counts of a release."""
     address = f"{url}/v1/telemetry/{quote(namespace)}/{quote(release.names.host)}"
-    return MeshFeed(TelemetryStream(session, address, since, lambda: None), release.names, release.began)
+    return MeshFeed(TelemetryStream(session, address, since, lambda: None), release.names)
 
 
 def prometheus_feed(

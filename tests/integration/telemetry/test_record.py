@@ -24,7 +24,7 @@ from mesh.telemetry.counters import Counts, Host, Report, Series
 from mesh.telemetry.http import make_app
 from mesh.telemetry.store import TelemetryStore
 from rollouts.core.naming import Names
-from rollouts.engine.measure import arms
+from rollouts.engine.measure import arms, of_release
 
 pytestmark = pytest.mark.integration
 START = 1_700_000_000.0
@@ -119,7 +119,8 @@ async def test_a_stream_that_was_cut_is_recorded_whole_and_judged_as_live(mesh, 
     write_recording(tmp_path / "r.jsonl.gz", recorder.lines())
     recording = read_recording(tmp_path / "r.jsonl.gz")
 
-    live = arms((w for _, w in mesh.store.windows(HOST, since=BEGAN - 600)), RELEASE.names, BEGAN)
+    held = (w for _, w in mesh.store.windows(HOST, since=BEGAN - 600))
+    live = of_release(arms(held, RELEASE.names), BEGAN)
     sums = [[sum(getattr(p, f) for w in windows for p in w.pods if p.arm is arm) for arm in Arm for f in ("attempts", "errors")]
             for windows in (recording.windows, live)]  # fmt: skip
     assert sums[0] == sums[1]
