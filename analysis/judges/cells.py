@@ -71,27 +71,9 @@ class Cells:
         """Attempts of canary and baseline."""
         return float(self.totals[self.canary].sum()), float(self.totals[~self.canary].sum())
 
-    @cached_property
-    def named(self) -> NDArray[np.bool_]:
-        """Which columns are a pod's; the others are requests that reached no pod."""
-        return np.array([bool(name) for name in self.table.pods], dtype=np.bool_)
-
     def since(self, values: Array) -> Array:
         """Sums over the cells from each restart on, restarts × (the other axes)."""
         return sums_since(values, [restart.row for restart in self.begun])
-
-    @cached_property
-    def _owners(self) -> dict[bool, tuple[NDArray[np.intp], Array | None]]:
-        """Of each arm: the columns of named pods, and columns × pods when pods have several columns."""
-        found: dict[bool, tuple[NDArray[np.intp], Array | None]] = {}
-        for canary in (True, False):
-            columns = np.flatnonzero(self.named & (self.canary == canary))
-            names = sorted({self.table.pods[i] for i in columns})
-            owner = None
-            if len(names) < columns.size:
-                owner = np.array([[float(self.table.pods[i] == name) for name in names] for i in columns])
-            found[canary] = columns, owner
-        return found
 
     @cached_property
     def per_restart(self) -> Array:
@@ -106,7 +88,7 @@ class Cells:
 
     def by_pod(self, values: Array, *, canary: bool) -> Array:
         """Sums of an arm's columns by pod over the last axis; requests that reached no pod are left out."""
-        columns, owner = self._owners[canary]
+        columns, owner = self.table.owners[canary]
         own = values[..., columns]
         return own if owner is None else np.asarray(own @ owner)
 
@@ -128,7 +110,7 @@ class Cells:
         found = between_pods(
             self.by_pod(sums, canary=False),
             self.by_pod(weights, canary=False),
-            unit=np.broadcast_to(np.asarray(unit, dtype=np.float64), sums.shape[:-1]),
+            unit=unit,
             dispersion=dispersion,
             prior=prior,
         )
@@ -141,9 +123,8 @@ class Cells:
 
 def sums_since(values: Array, rows: Sequence[int]) -> Array:
     """Sums over the cells from each of some rows on (ascending, the first is 0), rows × (the other axes)."""
-    if len(rows) == 1:
-        return np.asarray(values.sum(axis=0, keepdims=True))
-    return np.asarray(np.add.reduceat(values, rows, axis=0)[::-1].cumsum(axis=0)[::-1])
+    counted = (np.asarray(rows)[:, None] <= np.arange(values.shape[0])).astype(np.float64)
+    return np.asarray(counted @ values.reshape(values.shape[0], -1)).reshape(len(rows), *values.shape[1:])
 
 
 def picked(values: Array, columns: NDArray[np.intp]) -> Array:
@@ -159,9 +140,9 @@ def cells_of(table: Table, keep: NDArray[np.bool_] | None, steps: Sequence[float
         keep: Which cells count; all by default.
         steps: When steps began.
     """
-    mask = np.ones_like(table.attempts) if keep is None else keep.astype(np.float64)
+    mask = np.ones(table.attempts.shape) if keep is None else keep.astype(np.float64)
     attempts = table.attempts if keep is None else table.attempts * mask
-    begun = _restarts(table.start, attempts[:, table.canary].sum(axis=1), steps)
+    begun = _restarts(table.start, attempts @ table.canary, steps)
     return Cells(table, mask, attempts, table.canary, table.by_route(), begun)
 
 

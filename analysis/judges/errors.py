@@ -53,8 +53,8 @@ class BadCounts:
         found = []
         for columns in self.cells.routes:
             side = self.cells.canary[columns]
-            arms = np.stack([side, ~side], axis=1).astype(np.float64)
-            found.append(((picked(self.bad, columns) @ arms).T, (picked(self.cells.attempts, columns) @ arms).T))
+            arms = np.array([side, ~side], dtype=np.float64)
+            found.append((arms @ picked(self.bad, columns).T, arms @ picked(self.cells.attempts, columns).T))
         return found
 
     def _priced(self, ratio: float) -> tuple[Array, Array]:
@@ -121,4 +121,4 @@ class BadCounts:
 def errors_of(cells: Cells) -> BadCounts:
     """Failed attempts."""
     bad = cells.table.errors * cells.keep
-    return BadCounts(cells, bad, float(dispersion(bad[:, cells.named], cells.attempts[:, cells.named])))
+    return BadCounts(cells, bad, float(dispersion(bad[:, cells.table.named], cells.attempts[:, cells.table.named])))

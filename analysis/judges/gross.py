@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -56,7 +57,7 @@ def gross_latency(latency: Latency) -> float:
     median, tail = quantile(counts, bounds, 0.5), quantile(counts, bounds, 0.99)
     if median is None or tail is None:
         return 0.0
-    boundary = int(np.searchsorted(np.asarray(bounds), max(tail, median * _FAR_BEYOND_MEDIAN)))
+    boundary = bisect_left(bounds, max(tail, median * _FAR_BEYOND_MEDIAN))
     if boundary >= len(bounds):
         return 0.0
     slow = cells.table.latency @ (np.arange(counts.size) > boundary).astype(np.float64)

@@ -123,8 +123,7 @@ def _shown(metric: Metric, policy: Policy) -> Evidence:
 
 def _alone_since(table: Table, steps: Sequence[float]) -> float | None:
     """Since when the canary has been without a baseline; None while there is one."""
-    baseline = table.attempts[:, ~table.canary].sum(axis=1)
-    canary = table.attempts[:, table.canary].sum(axis=1)
+    baseline, canary = table.attempts @ ~table.canary, table.attempts @ table.canary
     served = np.flatnonzero(baseline > 0)
     row = int(served[-1]) + 1 if served.size else 0
     if row >= table.start.size or canary[row:].sum() < _ALONE_ATTEMPTS:

@@ -50,7 +50,7 @@ class Latency:
         cells, found = self.cells, []
         for columns in cells.routes:
             side = cells.canary[columns]
-            mask = np.stack([side, ~side]) * picked(cells.keep, columns)[:, None, :]
+            mask = np.array([side, ~side]) * picked(cells.keep, columns)[:, None, :]
             found.append((columns, mask @ picked(cells.table.latency, columns)))
         return found
 
@@ -63,7 +63,7 @@ class Latency:
 
     def histograms(self) -> tuple[Array, Array]:
         """Histograms of canary and baseline over all routes."""
-        canary, baseline = np.sum([arms.sum(axis=0) for _, arms in self.arms], axis=0)
+        canary, baseline = np.asarray(sum(arms.sum(axis=0) for _, arms in self.arms))
         return canary, baseline
 
     def by_column(self) -> Array:
@@ -134,9 +134,9 @@ class Latency:
     @cached_property
     def _dispersions(self) -> Array:
         """φ of each test."""
-        cells, sums = self.cells, np.moveaxis(self._sums, -1, 0)
+        cells, sums = self.cells, self._sums.transpose(2, 0, 1)
         ranks = dispersion(sums[0][:, ~cells.canary], cells.attempts[:, ~cells.canary], unit=self._unit)
-        return np.append(ranks, dispersion(sums[1:][:, :, cells.named], cells.attempts[:, cells.named]))
+        return np.append(ranks, dispersion(sums[1:][:, :, cells.table.named], cells.attempts[:, cells.table.named]))
 
     @cached_property
     def _spread(self) -> Spread:
@@ -147,7 +147,7 @@ class Latency:
         for route in self.routes:  # exceedances: expected counts weigh, as for errors
             rates[1:, route.columns] = (route.beyond @ route.share)[:, None]
         weights = cells.per_restart * rates[:, None, :]
-        sums = np.moveaxis(cells.since(self._sums), -1, 0).copy()
+        sums = cells.since(self._sums).transpose(2, 0, 1).copy()
         sums[1:] -= weights[1:]
         return cells.spread(
             sums,
@@ -160,8 +160,8 @@ class Latency:
     @property
     def _prior(self) -> Array:
         """What pods that differ by a usual factor differ by in each test's own terms; the mean over routes."""
-        sizes = np.array([route.typical(_POD_FACTOR) for route in self.routes])
-        return np.average(sizes, axis=0, weights=[route.pooled.sum() for route in self.routes])
+        weights = np.array([route.pooled.sum() for route in self.routes])
+        return np.asarray(weights @ np.array([route.typical(_POD_FACTOR) for route in self.routes]) / weights.sum())
 
 
 def _fine(route: Route, factor: float, since: list[int]) -> Array:

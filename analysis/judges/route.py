@@ -74,6 +74,11 @@ class Route:
         return (np.arange(self.baseline.size) > self._boundaries[:, None]).astype(np.float64)
 
     @cached_property
+    def _percentiles(self) -> tuple[Array, Array]:
+        """The far percentiles' bounds in milliseconds, and the baseline's share beyond each."""
+        return np.asarray(self.bounds)[self._boundaries], survival(self.baseline)[self._boundaries + 1]
+
+    @cached_property
     def _smooth(self) -> float:
         return _HALF / (float(self.baseline.sum()) + 1.0)
 
@@ -85,8 +90,9 @@ class Route:
 
     def tail_ratios(self, factor: float) -> Array:
         """By what the share beyond each far percentile grows when everything is slower by ``factor``."""
-        moved = survival_at(self.baseline, self.bounds, np.asarray(self.bounds)[self._boundaries] / factor)
-        return np.asarray((moved + self._smooth) / (survival(self.baseline)[self._boundaries + 1] + self._smooth))
+        at, now = self._percentiles
+        moved = survival_at(self.baseline, self.bounds, at / factor)
+        return np.asarray((moved + self._smooth) / (now + self._smooth))
 
     def typical(self, factor: float) -> Array:
         """By what a pod that is slower by ``factor`` differs in each test's own terms: a score's tilt, log ratios of tails."""
@@ -137,7 +143,8 @@ class Route:
         """
         counts, lines = self._tails
         priced = lines.since(since).at(np.append(sizes, 0.0) + np.log(self.tail_ratios(factor))[:, None])
-        return np.moveaxis(counts[since][:, :, None] * sizes - (priced[..., :-1] - priced[..., -1:]), 1, 0)
+        logs = counts[since][:, :, None] * sizes - (priced[..., :-1] - priced[..., -1:])
+        return logs.transpose(1, 0, 2)
 
     def likelihoods(self, factor: float, sizes: Array, since: slice | Sequence[int] = slice(None)) -> Array:
         """Log wealth of each bet of all tests against "``factor`` times slower", tests × restarts × bets; before φ."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -26,7 +27,7 @@ _ENOUGH_BASELINE: Final = 20.0
 _MOST_ROUTES: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     """Counts by window and pod. A pod that serves several routes has a column for each.
 
@@ -49,6 +50,24 @@ class Table:
     errors: Array
     latency: Array
     routes: tuple[str, ...] = ()
+
+    @cached_property
+    def named(self) -> NDArray[np.bool_]:
+        """Which columns are a pod's; the others are requests that reached no pod."""
+        return np.array([bool(name) for name in self.pods], dtype=np.bool_)
+
+    @cached_property
+    def owners(self) -> dict[bool, tuple[NDArray[np.intp], Array | None]]:
+        """Of the canary and the baseline: columns of named pods, and columns × pods when pods have several columns."""
+        found: dict[bool, tuple[NDArray[np.intp], Array | None]] = {}
+        for canary in (True, False):
+            columns = np.flatnonzero(self.named & (self.canary == canary))
+            names = sorted({self.pods[i] for i in columns})
+            owner = None
+            if len(names) < columns.size:
+                owner = np.array([[float(self.pods[i] == name) for name in names] for i in columns])
+            found[canary] = columns, owner
+        return found
 
     def warm(self, pods_started: Mapping[str, float], warm_up: float) -> NDArray[np.bool_]:
         """Which cells (windows × columns) lie after their pod's warm-up; pods of unknown age count as warm."""
@@ -109,7 +128,7 @@ class Table:
     def _grid(self) -> float:
         """Cells of a second while there are few; longer ones for long releases and where the baseline is sparse."""
         span = max(float(self.end[-1] - self.start[0]), 1e-9)
-        rate = float(self.attempts[:, ~self.canary].sum()) / span
+        rate = float((self.attempts @ ~self.canary).sum()) / span
         for seconds in GRIDS:
             if span <= seconds * _MOST_CELLS and rate * seconds >= _ENOUGH_BASELINE:
                 return seconds

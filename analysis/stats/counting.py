@@ -104,6 +104,5 @@ def log_mean(log_values: Array, log_weights: Array) -> Array:
     """
     total = log_values + log_weights
     top = total.max(axis=-1, keepdims=True, initial=-np.inf)
-    top = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
-        return np.asarray(top[..., 0] + np.log(np.exp(total - top).sum(axis=-1)))
+    rest = np.exp(total - np.where(np.isfinite(top), top, 0.0)).sum(axis=-1)
+    return np.asarray(top[..., 0] + np.log(np.maximum(rest, 1.0)))  # at least 1, unless every weight is nought

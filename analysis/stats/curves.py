@@ -66,7 +66,8 @@ class Curves:
 
     def at(self, x: Array) -> Array:
         """Values at ``x`` (categories × bets), for each of the leading axes: … × categories × bets."""
-        place = np.clip((np.arcsinh(x / _SCALE) * _PER_UNIT + _MIDDLE).astype(np.intp), 0, _POINTS - 2)
+        place = (np.arcsinh(x / _SCALE) * _PER_UNIT + _MIDDLE).astype(np.intp)
+        place = np.minimum(np.maximum(place, 0), _POINTS - 2)  # for whole numbers far faster than np.clip
         width = _WIDTHS[place]
         t = np.clip((x - _X[place]) / width, 0.0, 1.0)
         rest = 1.0 - t

@@ -40,7 +40,9 @@ def effective_number(attempts: Array) -> Array:
     return np.asarray(np.divide(total * total, square, out=np.zeros_like(square), where=square > 0))
 
 
-def between_pods(sums: Array, attempts: Array, *, unit: Array, dispersion: Array | float, prior: Spread) -> Spread:
+def between_pods(
+    sums: Array, attempts: Array, *, unit: Array | float, dispersion: Array | float, prior: Spread
+) -> Spread:
     """Variance between pods by the method of moments, shrunk to a prior by what the counts can tell.
 
     Args:
