@@ -97,7 +97,7 @@ def test_counts_from_prometheus_promote_and_take_back(shop, prometheus):
     assert "errors: canary" in told
     assert "latency: canary p99" in told
 
-    shop.push("v3", errors=0.4)
+    shop.push("v3", errors=0.2)
     shop.until(lambda: ended("RolledBack"))
     assert "errors: canary" in shop.status["message"]
     assert shop.failed_by_us() == []
