@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -29,6 +30,7 @@ _COUNTERS: Final = {
     names.ATTEMPTS: "attempts",
     names.ATTEMPT_ERRORS: "attempt_errors",
 }
+_TAGS: Final = (names.HOST_TAG, names.BACKEND_TAG, names.POD_TAG, names.ROUTE_TAG)
 _HISTOGRAMS: Final = {names.ANSWERED_US: "answered", names.SILENT_MS: "silent"}
 _BOUNDS: Final[dict[str, tuple[float, ...]]] = {
     names.ANSWERED_US: names.ANSWERED_BOUNDS_US,
@@ -108,13 +110,12 @@ def _attribute(attributes: Iterable[Any], key: str) -> str:
 
 def _field(fields: dict[Series, dict[str, Any]], point: Any, name: str, value: int | tuple[int, ...]) -> None:
     tags = {attribute.key: attribute.value.string_value for attribute in point.attributes}
-    series = _series(
-        *(tags.get(tag, "") for tag in (names.HOST_TAG, names.BACKEND_TAG, names.POD_TAG, names.ROUTE_TAG))
-    )
+    series = _series(*[tags.get(tag, "") for tag in _TAGS])
     if series is not None:
         fields.setdefault(series, {})[name] = value
 
 
+@lru_cache(maxsize=65_536)  # the same ones come every second
 def _series(host: str, backend: str, pod: str, route: str) -> Series | None:
     """Return what is counted, or None for requests to no Service of the mesh."""
     namespace, _, service = host.partition("/")

@@ -15,7 +15,7 @@ from mesh.telemetry.otlp import BadReportError, decode
 from mesh.xds import telemetry as names
 
 SCOPES = metrics_pb2.ResourceMetrics.DESCRIPTOR.fields_by_number[2].name
-TAGS = {"host": "shop/payment", "backend": "shop/payment-canary", "pod": "payment-canary-b"}
+TAGS = {"host": "shop/payment", "backend": "shop/payment-canary", "pod": "payment-canary-b", "route": "GET /api"}
 
 
 class Request:
@@ -68,7 +68,7 @@ def test_counters_and_histograms_of_a_pod_come_together():
     assert (report.proxy, report.time, report.uptime) == ("shop/frontend-1", 12.5, 7)
     (series, counts), *others = report.totals.items()
     assert not others
-    assert series == Series(Host("shop", "payment"), "payment-canary", "payment-canary-b")
+    assert series == Series(Host("shop", "payment"), "payment-canary", "payment-canary-b", "GET /api")
     assert (counts.requests, counts.request_errors, counts.attempts, counts.attempt_errors) == (6, 5, 7, 5)
     assert counts.answered == tuple(answered)
     assert counts.silent[LATENCY_BOUNDS_MS.index(250)] == 1

@@ -17,6 +17,7 @@ PAYMENT = Host("shop", "payment")
 ORDERS = Host("shop", "orders")
 STABLE = Series(PAYMENT, "payment", "payment-a")
 CANARY = Series(PAYMENT, "payment-canary", "payment-canary-b")
+WRITES = Series(PAYMENT, "payment", "payment-a", "write")
 START = 1_000_000.0
 
 
@@ -189,6 +190,22 @@ def test_backends_and_pods_are_told_apart(clock, store):
     assert (canary.requests, canary.request_errors, canary.attempts, canary.attempt_errors) == (1, 1, 1, 1)
     assert len(canary.latency) == BUCKETS
     assert sum(canary.latency) == 1
+
+
+def test_kinds_of_requests_are_told_apart_also_when_windows_are_merged(clock, store):
+    proxy = young("shop/a", clock)
+    for _ in range(int(FINE) + 60):
+        clock.now += 1
+        proxy.count(2, STABLE)
+        proxy.count(1, WRITES)
+        store.observe(proxy.flush())
+
+    merged = store.windows(PAYMENT)[1].window
+    assert merged.end - merged.start == 10
+    assert [(row.pod, row.route, row.requests) for row in merged.pods] == [
+        ("payment-a", "", 20),
+        ("payment-a", "write", 10),
+    ]
 
 
 def test_what_an_older_envoy_counted_before_us_is_not_ours(clock, store):
@@ -420,7 +437,7 @@ actions = st.lists(
         st.sampled_from(["shop/a", "shop/b", "shop/c"]),
         st.sampled_from(["count", "count", "flush", "flush", "restart", "repeat", "tick"]),
         st.integers(0, 20),
-        st.sampled_from([STABLE, CANARY, Series(ORDERS, "orders", "")]),
+        st.sampled_from([STABLE, WRITES, CANARY, Series(ORDERS, "orders", "")]),
     ),
     max_size=120,
 )
