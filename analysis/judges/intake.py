@@ -17,6 +17,7 @@ _AHEAD_SECONDS: Final = 5.0
 _SAME: Final = 1e-6
 _FOREVER: Final = 1e12
 _MOST_PROBLEMS: Final = 5
+_LATELY_SECONDS: Final = 600.0
 _MORE: Final = 1.1
 _FEW: Final = 50
 
@@ -37,16 +38,18 @@ class Intake:
             until: End of what is there already.
         """
         self._buckets = buckets
-        self._problems: dict[str, int] = {}
+        self._problems: dict[str, tuple[int, float]] = {}
         self._totals: dict[tuple[Arm, str], list[int]] = {}
         self.until = until
         self.told = 0
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What was wrong, one sentence for each kind, with how often; the most frequent ones."""
-        ranked = sorted(self._problems.items(), key=lambda item: -item[1])[:_MOST_PROBLEMS]
-        return tuple(f"{words} ({count} times)" if count > 1 else words for words, count in ranked)
+        """What was wrong lately, one sentence for each kind, with how often; the most frequent ones."""
+        since = self.until - _LATELY_SECONDS
+        lately = [(n, words) for words, (n, at) in self._problems.items() if at >= since or at == -math.inf]
+        ranked = sorted(lately, key=lambda item: -item[0])[:_MOST_PROBLEMS]
+        return tuple(f"{words} ({count} times)" if count > 1 else words for count, words in ranked)
 
     def take(self, windows: Iterable[Window], now: float) -> list[Window]:
         """Return the windows that can be used, ascending.
@@ -118,7 +121,7 @@ class Intake:
     def _note(self, words: str) -> None:
         known = words in self._problems or len(self._problems) < 4 * _MOST_PROBLEMS
         if known:
-            self._problems[words] = self._problems.get(words, 0) + 1
+            self._problems[words] = (self._problems.get(words, (0, 0.0))[0] + 1, self.until)
 
 
 def _are_counts(values: tuple[float, ...]) -> bool:

@@ -85,6 +85,15 @@ def test_wrong_times_overlaps_and_clocks_are_told_with_how_often():
     )
 
 
+def test_what_was_wrong_long_ago_is_not_told_any_more():
+    intake = Intake(3)
+    intake.take([window(1), window(1.5)], 10.0)
+    intake.take([window(601)], 1000.0)
+    assert intake.problems
+    intake.take([window(602)], 1000.0)
+    assert intake.problems == ()
+
+
 def test_one_pod_told_twice_is_taken_once():
     intake = Intake(3)
     (taken,) = intake.take([window(1, GOOD, GOOD)], 10.0)
