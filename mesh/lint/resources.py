@@ -1,0 +1,162 @@
+"""What the checks look at: a world, and the manifests that it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from mesh.resolve.endpoints import PodIndex, from_pods
+from mesh.resolve.hosts import service_key
+from mesh.resolve.objects import read_pod, read_service
+from mesh.resolve.problems import ref_of
+from mesh.resolve.rules import read_destination_rule, read_traffic_split, read_virtual_service
+from mesh.resolve.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from mesh.api.destinationrule import DestinationRuleSpec
+    from mesh.ir.services import ServiceKey
+    from mesh.resolve.problems import Ref
+    from mesh.resolve.rules import Rule
+
+__all__ = ["Destination", "Manifest", "Resources", "Workloads", "dicts", "read_resources"]
+
+Manifest = dict[str, Any]
+Workloads: Final = ("Deployment", "StatefulSet", "DaemonSet")
+"""Kinds that make pods for as long as they are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A place in a VirtualService that names a host.
+
+    Attributes:
+        ref: The VirtualService.
+        path: Of the destination, such as ``spec.http[0].route[1].destination``.
+        host: As written.
+        key: What it means.
+        subset: As written; empty for none.
+        port: As written.
+    """
+
+    ref: Ref
+    path: str
+    host: str
+    key: ServiceKey
+    subset: str
+    port: int | None
+
+
+@dataclass(frozen=True)
+class Resources:
+    """All that is known.
+
+    Attributes:
+        world: The mesh's resources, parsed.
+        manifests: By kind, as they are written.
+        complete: It is all of a cluster, so what is not there does not exist; otherwise it is some files.
+    """
+
+    world: World
+    manifests: Mapping[str, tuple[Manifest, ...]]
+    complete: bool
+
+    def of(self, kind: str) -> tuple[Manifest, ...]:
+        """Return the manifests of a kind."""
+        return self.manifests.get(kind, ())
+
+    def knows(self, *kinds: str, namespace: str | None = None) -> bool:
+        """Say whether an object that is missing is missing: all is known, or others of its kind are there.
+
+        Args:
+            kinds: Kinds of the object.
+            namespace: Others count only in this namespace.
+        """
+        found = (m["metadata"].get("namespace") for kind in kinds for m in self.of(kind))
+        return self.complete or any(namespace is None or other == namespace for other in found)
+
+    def labels_of(self, namespace: str) -> Mapping[str, str]:
+        """Return a namespace's labels."""
+        found = (m for m in self.of("Namespace") if m["metadata"]["name"] == namespace)
+        return next((m["metadata"].get("labels") or {} for m in found), {})
+
+    def key(self, host: str, namespace: str) -> ServiceKey:
+        """Return what a host name means in a namespace."""
+        return service_key(host, namespace, self.world.services)
+
+    def virtual_services(self) -> Iterator[tuple[Ref, Mapping[str, Any]]]:
+        """Yield reference and spec, as written, of the valid ones."""
+        valid = {r.ref for r in self.world.virtual_services if r.spec is not None}
+        for manifest in self.of("VirtualService"):
+            if (ref := ref_of(manifest)) in valid:
+                yield ref, manifest.get("spec") or {}
+
+    def destinations(self) -> Iterator[Destination]:
+        """Yield every place of valid VirtualServices that names a host to send to."""
+        for ref, spec in self.virtual_services():
+            for path, entry in _destinations(spec):
+                port = (entry.get("port") or {}).get("number")
+                host = str(entry["host"])
+                key = self.key(host, ref.namespace)
+                yield Destination(ref, path, host, key, entry.get("subset") or "", port)
+
+    def destination_rules(self) -> Iterator[tuple[Rule[DestinationRuleSpec], DestinationRuleSpec, ServiceKey]]:
+        """Yield the valid ones with what their host means."""
+        for rule in self.world.destination_rules:
+            if rule.spec is not None:
+                yield rule, rule.spec, self.key(rule.spec.host, rule.ref.namespace)
+
+    def subsets(self, key: ServiceKey) -> dict[str, Mapping[str, str]]:
+        """Return labels by name of every subset that some DestinationRule gives the host."""
+        return {s.name: s.labels for _, spec, of in self.destination_rules() if _is_for(of, key) for s in spec.subsets}
+
+
+def read_resources(manifests: Iterable[Manifest], *, complete: bool) -> Resources:
+    """Return resources from manifests.
+
+    Args:
+        manifests: Objects of any kind; each has ``kind`` and ``metadata.name``, and a namespace unless it needs none.
+        complete: They are all that there is.
+    """
+    found: dict[str, list[Manifest]] = {}
+    for manifest in manifests:
+        found.setdefault(manifest["kind"], []).append(manifest)
+    services = {s.key: s for s in map(read_service, found.get("Service", ()))}
+    workloads = {w.key: w for w in map(read_pod, found.get("Pod", ()))}
+    index = PodIndex(workloads.values())
+    world = World(
+        services=services,
+        workloads=workloads,
+        endpoints={key: from_pods(s, index) for key, s in services.items()},
+        virtual_services=tuple(map(read_virtual_service, found.get("VirtualService", ()))),
+        destination_rules=tuple(map(read_destination_rule, found.get("DestinationRule", ()))),
+        traffic_splits=tuple(map(read_traffic_split, found.get("TrafficSplit", ()))),
+    )
+    return Resources(world, {kind: tuple(items) for kind, items in found.items()}, complete)
+
+
+def dicts(value: object) -> list[dict[str, Any]]:
+    """Return the objects in a list; what is none is the models' business, not ours."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list | tuple) else []
+
+
+def _destinations(spec: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield path and destination of each route and mirror: HTTP, TLS and TCP alike."""
+    for protocol in ("http", "tls", "tcp"):
+        for number, rule in enumerate(dicts(spec.get(protocol))):
+            where = f"spec.{protocol}[{number}]"
+            places = [(f"{where}.mirror", rule.get("mirror"))]
+            for part in ("route", "mirrors"):
+                entries = enumerate(dicts(rule.get(part)))
+                places += [(f"{where}.{part}[{i}].destination", e.get("destination")) for i, e in entries]
+            yield from ((path, place) for path, place in places if isinstance(place, dict) and place.get("host"))
+
+
+def _is_for(rule: ServiceKey, host: ServiceKey) -> bool:
+    """Say whether a rule's host, which may be a wildcard, means a host."""
+    if rule == host:
+        return True
+    namespace, name = rule
+    full = f"{host[1]}.{host[0]}.svc.cluster.local" if host[0] else host[1]
+    return not namespace and name.startswith("*") and full.endswith(name[1:])
