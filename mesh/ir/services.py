@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mesh.ir.identity import Identity
+
 __all__ = ["ContainerPort", "Endpoint", "Protocol", "Service", "ServiceKey", "ServicePort", "Workload"]
 
 Protocol = Literal["http", "tcp"]
@@ -96,6 +98,7 @@ class Workload:
         terminating: It has been told to end.
         meshed: It has a sidecar.
         egress: Hosts that it says it calls, from its annotation; None means all.
+        service_account: The service account that it runs under.
     """
 
     namespace: str
@@ -109,11 +112,17 @@ class Workload:
     terminating: bool = False
     meshed: bool = False
     egress: tuple[str, ...] | None = None
+    service_account: str = "default"
 
     @property
     def key(self) -> ServiceKey:
         """Namespace and name."""
         return (self.namespace, self.name)
+
+    @property
+    def identity(self) -> Identity:
+        """Who it is."""
+        return Identity(self.namespace, self.service_account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,7 @@ class Endpoint:
         version: The pod's version label, for telemetry.
         node: The node it runs on.
         labels: The pod's labels, sorted; subsets choose by them.
+        identity: Who the pod must prove to be, over mutual TLS; None where it is reached in plaintext.
     """
 
     address: str
@@ -137,3 +147,4 @@ class Endpoint:
     version: str = ""
     node: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    identity: Identity | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from mesh.ir.identity import MtlsMode
     from mesh.ir.services import ContainerPort, ServiceKey
     from mesh.ir.traffic import ClusterKey, Split, Upstream, VirtualHost
 
@@ -17,10 +18,17 @@ Capture = Literal["env", "iptables"]
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A declared port of the proxy's own pod."""
+    """A declared port of the proxy's own pod.
+
+    Attributes:
+        listen: The port of the sidecar in front of it.
+        target: The port.
+        mtls: What callers must speak.
+    """
 
     listen: int
     target: ContainerPort
+    mtls: MtlsMode = "PERMISSIVE"
 
 
 @dataclass(frozen=True, slots=True)

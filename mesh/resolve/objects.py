@@ -70,6 +70,7 @@ def read_pod(manifest: dict[str, Any]) -> Workload:
         ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ()),
         terminating="deletionTimestamp" in meta,
         meshed=any(c["name"] == PROXY_CONTAINER for c in every),
+        service_account=spec.get("serviceAccountName") or "default",
         egress=None if egress is None else tuple(sorted({h.strip() for h in egress.split(",") if h.strip()})),
     )
 
