@@ -24,6 +24,7 @@ __all__ = [
     "RuleIndex",
     "index_rules",
     "read_destination_rule",
+    "read_rule",
     "read_traffic_split",
     "read_virtual_service",
 ]
@@ -52,20 +53,21 @@ class Rule(Generic[SpecT]):
 
 def read_virtual_service(manifest: dict[str, Any]) -> Rule[VirtualServiceSpec]:
     """Return a parsed VirtualService."""
-    return _read(manifest, VirtualServiceSpec)
+    return read_rule(manifest, VirtualServiceSpec)
 
 
 def read_destination_rule(manifest: dict[str, Any]) -> Rule[DestinationRuleSpec]:
     """Return a parsed DestinationRule."""
-    return _read(manifest, DestinationRuleSpec)
+    return read_rule(manifest, DestinationRuleSpec)
 
 
 def read_traffic_split(manifest: dict[str, Any]) -> Rule[TrafficSplitSpec]:
     """Return a parsed TrafficSplit."""
-    return _read(manifest, TrafficSplitSpec)
+    return read_rule(manifest, TrafficSplitSpec)
 
 
-def _read(manifest: dict[str, Any], model: type[SpecT]) -> Rule[SpecT]:
+def read_rule(manifest: dict[str, Any], model: type[SpecT]) -> Rule[SpecT]:
+    """Return a resource parsed by its model."""
     meta, ref = manifest["metadata"], ref_of(manifest)
     created, generation = meta.get("creationTimestamp") or "", meta.get("generation", 0)
     try:
