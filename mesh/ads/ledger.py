@@ -138,6 +138,8 @@ class Ledger:
             self.sent[resource.name] = resource.version
         for name in removed:
             self.sent.pop(name, None)
+            # Gone as far as routes are concerned: should it be wanted again before the answer, they wait for it anew.
+            self.held.pop(name, None)
             self.gone.discard(name)
         self.asked.difference_update(versions)
         self.stale.difference_update(versions)

@@ -148,6 +148,17 @@ def test_a_cluster_stays_when_the_routes_without_it_were_refused(proxy):
     assert proxy.session.tick(100.0) == []
 
 
+def test_a_cluster_that_comes_back_while_it_goes_is_there_before_its_routes(proxy):
+    proxy.start(snap({"a": "1"}, routes="to a"))
+    routes = only(proxy.offer(snap({}, routes="to none")))
+    going = only(proxy.ack(routes))
+    assert going.removed == ("a",)
+    assert said(proxy.offer(snap({"a": "1"}, routes="to a again"))) == []  # Envoy has taken it away by now
+    sent = [kind for kind, _, _ in said(proxy.ack(going))]
+    assert "Cluster" in sent
+    assert "RouteConfiguration" not in sent
+
+
 def test_changes_while_a_response_is_in_flight_become_one(proxy):
     proxy.start(snap({"a": "1"}))
     first = only(proxy.offer(snap({"a": "1"}, routes="r2")))
