@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mesh.xds.resources import Resource
 
-__all__ = ["Request", "Response", "decode", "encode"]
+__all__ = ["Request", "Response", "build_of", "decode", "encode"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,15 @@ def decode(wire: bytes) -> tuple[Request, str]:
         error=message.error_detail.message if message.HasField("error_detail") else None,
     )
     return request, message.node.id
+
+
+def build_of(wire: bytes) -> str:
+    """Return the version of the Envoy that sent a stream's first request, such as ``1.40.0``; empty where it says none."""
+    node = discovery_pb2.DeltaDiscoveryRequest.FromString(wire).node
+    version = node.user_agent_build_version.version
+    if not node.HasField("user_agent_build_version"):
+        return str(node.user_agent_version)
+    return f"{version.major_number}.{version.minor_number}.{version.patch}"
 
 
 def encode(response: Response) -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import grpc.aio
 
-from mesh.ads.messages import decode, encode
+from mesh.ads.messages import build_of, decode, encode
 from mesh.ads.session import Session
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class _Stream:
     def __init__(self) -> None:
         self.session = Session()
         self.proxy = ""
+        self.build = ""
         self.outbox: asyncio.Queue[Response | Exception | None] = asyncio.Queue()
 
     def send(self, responses: list[Response]) -> None:
@@ -113,6 +114,11 @@ class AdsServer:
         streams = self._streams.get(proxy)
         return streams[-1].session if streams else None
 
+    def build(self, proxy: str) -> str:
+        """Return the version of the proxy's Envoy; empty where it is not connected."""
+        streams = self._streams.get(proxy)
+        return streams[-1].build if streams else ""
+
     @property
     def connected(self) -> frozenset[str]:
         """The proxies that have a stream."""
@@ -140,6 +146,7 @@ class AdsServer:
             async for wire in requests:
                 request, node_id = decode(wire)
                 if not stream.proxy:
+                    stream.build = build_of(wire)
                     self._join(stream, node_id)
                 if request.error is not None:
                     log.warning("%s refused %s: %s", stream.proxy, request.type_url, request.error)

@@ -4,7 +4,7 @@ What is sent when (make before break, so that no request meets a cluster that is
 
 1. Clusters, and with every changed cluster its endpoints once more: Envoy warms a changed cluster until they come.
 2. Listeners, when clusters and endpoints are held.
-3. Routes, when listeners are held as well, and all *vital* clusters (those that a TrafficSplit sends requests to) have
+3. Routes, when listeners and the secrets that were asked for are held as well, and all *vital* clusters (those that a TrafficSplit sends requests to) have
    been accepted together with their endpoints in some version.
 4. Clusters are taken away when the routes that no longer name them are held.
 
@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Final
 
 from mesh.ads.ledger import Ledger
 from mesh.ads.messages import Response
-from mesh.xds.resources import CDS, EDS, LDS, RDS, TYPES, Resource, Snapshot
+from mesh.xds.resources import CDS, EDS, LDS, RDS, SDS, TYPES, Resource, Snapshot
 from mesh.xds.routes import OUTBOUND_ROUTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from mesh.ads.ledger import Refused
     from mesh.ads.messages import Request
@@ -95,6 +95,11 @@ class Session:
             refused = refused or self._refused_now(CDS, name)
         return refused.message if refused else None
 
+    @property
+    def ledgers(self) -> Mapping[str, Ledger]:
+        """The account of each type, to be read only."""
+        return self._ledgers
+
     def holds(self, type_url: str) -> Mapping[str, str]:
         """Return name and version of what the proxy has accepted."""
         return dict(self._ledgers[type_url].held)
@@ -140,10 +145,14 @@ class Session:
             endpoints.forget(cluster.name, now)
 
     def _may_add(self, type_url: str, now: float) -> bool:
-        before = {CDS: (), EDS: (), LDS: (CDS, EDS), RDS: (CDS, EDS, LDS)}[type_url]
-        # Nobody asks for the endpoints of a cluster that was refused.
-        refused = self._ledgers[CDS].refused
-        if not all(self._ledgers[t].settled(now, TIMEOUT, refused if t == EDS else ()) for t in before):
+        before = {CDS: (), EDS: (), SDS: (), LDS: (CDS, EDS), RDS: (CDS, EDS, SDS, LDS)}[type_url]
+        secrets = self._ledgers[SDS]
+        # Nobody asks for the endpoints of a cluster that was refused, nor for secrets that nothing names.
+        ignored: dict[str, Container[str]] = {
+            EDS: self._ledgers[CDS].refused,
+            SDS: secrets.pending - secrets.names,
+        }
+        if not all(self._ledgers[t].settled(now, TIMEOUT, ignored.get(t, ())) for t in before):
             return False
         return type_url != RDS or self._has_vital()
 

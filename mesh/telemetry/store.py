@@ -51,11 +51,19 @@ class TelemetryStore:
     Args:
         clock: Unix seconds.
         epoch: Names this process's life; by default a random one.
+        counted: Called with what is new of a proxy's (``namespace/pod``) series.
     """
 
-    def __init__(self, *, clock: Callable[[], float], epoch: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        epoch: str | None = None,
+        counted: Callable[[str, Series, Counts], None] = lambda _proxy, _series, _delta: None,
+    ) -> None:
         self.epoch: Final = epoch or uuid.uuid4().hex
         self._clock = clock
+        self._counted = counted
         self._proxies: dict[str, ProxyTotals] = {}
         self._seen: dict[str, float] = {}
         self._callers: dict[Host, set[str]] = {}
@@ -90,6 +98,7 @@ class TelemetryStore:
                 return
         for series, delta in known.advance(report).items():
             self._add(series, delta)
+            self._counted(report.proxy, series, delta)
         self._reported.add(report.proxy)
         self.tick()
 

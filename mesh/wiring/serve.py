@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from mesh.ads.server import AdsServer
+from mesh.api.debug import API_ANNOTATION
 from mesh.inject import webhook
 from mesh.inject.pods import InjectConfig
 from mesh.telemetry import http, otlp
+from mesh.telemetry.edges import Edges
 from mesh.telemetry.store import TelemetryStore
+from mesh.wiring import debug
 from mesh.wiring.control import Control, Sources
 from mesh.wiring.endpoints import PodEndpoints, SliceEndpoints
 from mesh.wiring.kinds import WEBHOOKS
@@ -96,7 +99,8 @@ async def serve(config: ServeConfig) -> None:
 async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitStack, stopped: asyncio.Event) -> None:
     """Start everything and leave its end to the stack."""
     reports = Reports(kube, now=_now)
-    store = TelemetryStore(clock=time.time)
+    edges = Edges(clock=time.time)
+    store = TelemetryStore(clock=time.time, counted=edges.add)
     builder = SnapshotBuilder(request_logs=request_access_logs(), attempt_logs=attempt_access_logs())
 
     def published() -> None:
@@ -123,6 +127,7 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     await ads.start(config.xds_address)
     stack.push_async_callback(ads.stop)
     api = http.make_app(store, lambda: control.world is not None and registered.is_set())
+    debug.add_to_app(api, world=lambda: control.world, ads=ads, edges=edges)
     await stack.enter_async_context(_site(api, config.http_address, None))
     work = [*(r.run() for r in sources.reflectors), control.run(sources), statuses.run(), reports.run()]
     await stack.enter_async_context(_tasks([*work, _register(kube, config, registered)], stopped))
@@ -136,6 +141,8 @@ def _addresses(config: ServeConfig) -> tuple[str, str, str]:
 async def _register(kube: Kube, config: ServeConfig, registered: asyncio.Event) -> None:
     """Tell the API server of the webhook, however long that takes."""
     manifest = webhook.webhook_configuration(config.webhook_url, config.ca_file.read_bytes())
+    # So that a kubeconfig is all that `coalmine mesh proxy-status` needs.
+    manifest["metadata"]["annotations"] = {API_ANNOTATION: f"http://{config.http_address}"}
     while True:
         try:
             await kube.apply(WEBHOOKS, manifest)

@@ -1,0 +1,98 @@
+"""What the control plane tells people who look into it, as JSON: read-only, on its HTTP address.
+
+``GET /v1/proxies`` answers with ``ProxyStatuses``, ``GET /v1/graph?seconds=60`` with a ``Graph``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from crds.base import Resource
+
+__all__ = [
+    "API_ANNOTATION",
+    "Edge",
+    "Graph",
+    "Node",
+    "ProxyStatus",
+    "ProxyStatuses",
+    "Refusal",
+    "SyncStatus",
+    "TypeStatus",
+]
+
+API_ANNOTATION: Final = "mesh.coalmine.dev/api"
+"""On the injector's webhook configuration: where the control plane's HTTP address is."""
+
+SyncStatus = Literal["SYNCED", "STALE", "NOT SENT"]
+
+
+class Refusal(Resource):
+    """A NACK of what the proxy should hold now."""
+
+    name: Annotated[str, Field(description="The resource.")]
+    message: Annotated[str, Field(description="What the proxy said.")]
+
+
+class TypeStatus(Resource):
+    """One type of configuration of one proxy."""
+
+    status: SyncStatus
+    version: Annotated[str, Field(description="Hash of all that it holds of the type; empty for nothing.")] = ""
+    held: Annotated[int, Field(description="Resources that it has acknowledged.")] = 0
+    pending: Annotated[tuple[str, ...], Field(description="Resources that it has not answered for, ten at most.")] = ()
+    refused: tuple[Refusal, ...] = ()
+
+
+class ProxyStatus(Resource):
+    """One proxy."""
+
+    namespace: str
+    pod: str
+    connected: Annotated[bool, Field(description="It has a stream. Without one it keeps what it held last.")]
+    build: Annotated[str, Field(description="Envoy's version.")] = ""
+    types: Annotated[dict[str, TypeStatus], Field(default_factory=dict, description="By CDS, LDS, EDS, RDS and so on.")]
+
+
+class ProxyStatuses(Resource):
+    """All pods with a sidecar, by namespace and name."""
+
+    proxies: tuple[ProxyStatus, ...] = ()
+
+
+class Node(Resource):
+    """Who calls or is called."""
+
+    namespace: str
+    name: Annotated[str, Field(description="A Service, or else the app label or name of a pod that none has.")]
+
+
+class Edge(Resource):
+    """Requests of one caller to one version of one host, as the callers' proxies counted them."""
+
+    source: Node
+    destination: Node
+    backend: Annotated[str, Field(description="The Service that they went to; empty where no pod could be chosen.")]
+    version: Annotated[str, Field(description="Of the pods that they went to; empty where their labels tell none.")]
+    pods: int
+    requests: int
+    request_errors: Annotated[int, Field(description="Of those, 5xx or no answer.")]
+    attempts: Annotated[int, Field(description="Tries, retries included.")]
+    attempt_errors: int
+    rate: Annotated[float, Field(description="Requests a second.")]
+    p50_ms: Annotated[float | None, Field(description="Of attempts; none without any.")] = None
+    p99_ms: float | None = None
+
+    @property
+    def error_rate(self) -> float | None:
+        """Share of the requests that failed; None without requests."""
+        return self.request_errors / self.requests if self.requests else None
+
+
+class Graph(Resource):
+    """Who calls whom."""
+
+    seconds: Annotated[float, Field(description="The time that the counts are of.")]
+    edges: tuple[Edge, ...] = ()

@@ -1,0 +1,79 @@
+"""What people may ask the control plane about itself: ``/v1/proxies`` and ``/v1/graph``, read-only."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from mesh.ads.sync import short_name, status_of_type
+from mesh.api.debug import Graph, ProxyStatus, ProxyStatuses
+from mesh.telemetry.edges import KEPT
+from mesh.telemetry.graph import graph
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mesh.ads.server import AdsServer
+    from mesh.ir.services import Workload
+    from mesh.resolve.world import World
+    from mesh.telemetry.edges import Edges
+
+__all__ = ["add_to_app", "proxy_statuses"]
+
+_WINDOW: Final = 60.0
+"""Seconds of the graph where nobody says how many."""
+
+
+def add_to_app(app: web.Application, *, world: Callable[[], World | None], ads: AdsServer, edges: Edges) -> None:
+    """Add the two pages.
+
+    Args:
+        app: The application.
+        world: Returns the present world.
+        ads: Knows the proxies.
+        edges: Knows who called whom.
+    """
+
+    async def proxies(_: web.Request) -> web.Response:
+        return web.json_response(text=proxy_statuses(world(), ads).model_dump_json(by_alias=True))
+
+    async def calls(request: web.Request) -> web.Response:
+        seconds, found = edges.read(_seconds(request))
+        known = world()
+        made = graph(seconds, found, known) if known else Graph(seconds=seconds)
+        return web.json_response(text=made.model_dump_json(by_alias=True))
+
+    app.router.add_get("/v1/proxies", proxies)
+    app.router.add_get("/v1/graph", calls)
+
+
+def proxy_statuses(world: World | None, ads: AdsServer) -> ProxyStatuses:
+    """Return how things stand with every pod that has a sidecar, and every proxy that is connected."""
+    pods = {f"{w.namespace}/{w.name}" for w in world.workloads.values() if _runs(w)} if world else set()
+    return ProxyStatuses(proxies=tuple(_status(name, ads) for name in sorted(pods | ads.connected)))
+
+
+def _runs(workload: Workload) -> bool:
+    return workload.meshed and workload.phase == "Running" and not workload.terminating
+
+
+def _status(name: str, ads: AdsServer) -> ProxyStatus:
+    namespace, _, pod = name.partition("/")
+    session = ads.session(name)
+    if session is None:
+        return ProxyStatus(namespace=namespace, pod=pod, connected=False)
+    types = {short_name(url): status_of_type(ledger) for url, ledger in session.ledgers.items()}
+    return ProxyStatus(namespace=namespace, pod=pod, connected=True, build=ads.build(name), types=types)
+
+
+def _seconds(request: web.Request) -> float:
+    text = request.query.get("seconds", str(_WINDOW))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= KEPT:
+        raise web.HTTPBadRequest(text=f"seconds={text}: write a number above 0 and up to {KEPT:.0f}\n")
+    return seconds
