@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -16,6 +17,8 @@ __all__ = [
     "Condition",
     "JwtRule",
     "Pattern",
+    "request_principal_parts",
+    "template_regex",
 ]
 
 Action = Literal["ALLOW", "DENY", "AUDIT"]
@@ -180,3 +183,27 @@ class JwtRule:
     forward: bool = False
     claim_headers: tuple[tuple[str, str], ...] = ()
     space_delimited: tuple[str, ...] = ()
+
+
+def request_principal_parts(pattern: Pattern) -> tuple[Pattern, Pattern]:
+    """Return how the issuer and the subject of a token are compared; an issuer may have slashes of its own."""
+    before, slash, after = pattern.value.rpartition("/")
+    anything = Pattern("present")
+    if pattern.kind == "present":
+        return anything, anything
+    if not slash:
+        return {
+            "suffix": (anything, pattern),
+            "prefix": (pattern, anything),
+        }.get(pattern.kind, (pattern, Pattern("exact")))
+    if pattern.kind == "suffix":
+        return Pattern("suffix", before) if before else anything, Pattern("exact", after)
+    if pattern.kind == "prefix":
+        return Pattern("exact", before), Pattern("prefix", after) if after else anything
+    return Pattern("exact", before), Pattern("exact", after)
+
+
+def template_regex(template: str) -> str:
+    """Return the regular expression of a path with ``{*}`` (one part) and ``{**}`` (any number of parts)."""
+    known = {"{*}": "[^/]+", "{**}": ".*"}
+    return "/".join(known.get(segment, re.escape(segment)) for segment in template.split("/"))
