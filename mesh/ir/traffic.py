@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from mesh.ir.identity import Identity
     from mesh.ir.services import Endpoint, ServiceKey
 
 __all__ = [
@@ -159,6 +160,11 @@ class Upstream:
     key: ClusterKey
     policy: Policy
     endpoints: tuple[Endpoint, ...]
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """Whom its endpoints must prove to be, those that speak mutual TLS."""
+        return tuple(sorted({e.identity for e in self.endpoints if e.identity}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,4 +114,5 @@ def _endpoint(workload: Workload, number: int) -> Endpoint:
         version=version_of(workload.labels),
         node=workload.node,
         labels=workload.labels,
+        identity=workload.identity if meshed else None,
     )

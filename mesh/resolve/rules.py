@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from mesh.api.destinationrule import DestinationRuleSpec
 from mesh.api.istio import unimplemented
+from mesh.api.peerauthentication import PeerAuthenticationSpec
 from mesh.api.trafficsplit import TrafficSplitSpec
 from mesh.api.virtualservice import VirtualServiceSpec
 from mesh.resolve.hosts import service_key
@@ -24,6 +25,7 @@ __all__ = [
     "RuleIndex",
     "index_rules",
     "read_destination_rule",
+    "read_peer_authentication",
     "read_rule",
     "read_traffic_split",
     "read_virtual_service",
@@ -59,6 +61,11 @@ def read_virtual_service(manifest: dict[str, Any]) -> Rule[VirtualServiceSpec]:
 def read_destination_rule(manifest: dict[str, Any]) -> Rule[DestinationRuleSpec]:
     """Return a parsed DestinationRule."""
     return read_rule(manifest, DestinationRuleSpec)
+
+
+def read_peer_authentication(manifest: dict[str, Any]) -> Rule[PeerAuthenticationSpec]:
+    """Return a parsed PeerAuthentication."""
+    return read_rule(manifest, PeerAuthenticationSpec)
 
 
 def read_traffic_split(manifest: dict[str, Any]) -> Rule[TrafficSplitSpec]:

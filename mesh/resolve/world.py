@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from mesh.ir.traffic import ClusterKey, OutlierDetection, Split, Upstream, Virtu
 from mesh.ir.views import Inbound, Outbound, ProxyView
 from mesh.resolve.hosts import domains, external_domains, service_key
 from mesh.resolve.kinds import ROUTES_ANNOTATION, read_kinds, told_apart
+from mesh.resolve.peers import PeerModes, index_peers
 from mesh.resolve.policies import policy
 from mesh.resolve.problems import Problem, Ref
 from mesh.resolve.routes import RouteResolver
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mesh.api.destinationrule import DestinationRuleSpec
+    from mesh.api.peerauthentication import PeerAuthenticationSpec
     from mesh.api.trafficsplit import TrafficSplitSpec
     from mesh.api.virtualservice import VirtualServiceSpec
     from mesh.ir.services import Endpoint, Service, ServiceKey, Workload
@@ -42,6 +44,7 @@ class World:
         virtual_services: All of them.
         destination_rules: All of them.
         traffic_splits: All of them.
+        peer_authentications: All of them.
     """
 
     services: Mapping[ServiceKey, Service]
@@ -50,6 +53,7 @@ class World:
     virtual_services: tuple[Rule[VirtualServiceSpec], ...] = ()
     destination_rules: tuple[Rule[DestinationRuleSpec], ...] = ()
     traffic_splits: tuple[Rule[TrafficSplitSpec], ...] = ()
+    peer_authentications: tuple[Rule[PeerAuthenticationSpec], ...] = ()
     _outbound: dict[Scope, Outbound] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
@@ -71,11 +75,37 @@ class World:
         return self.splits.backend_of()
 
     @cached_property
+    def peers(self) -> PeerModes:
+        """What each port takes."""
+        return index_peers(self.peer_authentications)
+
+    @cached_property
+    def _reached(self) -> Mapping[ServiceKey, Mapping[int, tuple[Endpoint, ...]]]:
+        """The endpoints as callers are to reach them: ports that take plaintext only have no identity to prove."""
+        if not self.peer_authentications:
+            return self.endpoints
+        plain = {
+            (w.namespace, w.name, inbound_port(index))
+            for w in self.workloads.values()
+            for index, port in enumerate(w.ports)
+            if w.meshed and self.peers.mode(w, port.number) == "DISABLE"
+        }
+        return {
+            key: {
+                number: tuple(replace(e, identity=None) if (key[0], e.pod, e.port) in plain else e for e in found)
+                for number, found in ports.items()
+            }
+            for key, ports in self.endpoints.items()
+        }
+
+    @cached_property
     def problems(self) -> tuple[Problem, ...]:
         """What the authors of resources should be told, in a fixed order."""
         own = [p for r in self.virtual_services for p in r.problems]
         own += [p for r in self.destination_rules for p in r.problems]
         own += [p for r in self.traffic_splits for p in r.problems]
+        own += [p for r in self.peer_authentications for p in r.problems]
+        own += [*self.peers.problems, *self.peers.shadowed(self.workloads.values())]
         gateways = [
             Problem(
                 r.ref,
@@ -95,7 +125,10 @@ class World:
 
     def view(self, workload: Workload) -> ProxyView:
         """Return what the pod's proxy is told."""
-        inbound = {p.number: Inbound(inbound_port(i), p) for i, p in reversed(list(enumerate(workload.ports)))}
+        modes = {p.number: self.peers.mode(workload, p.number) for p in workload.ports}
+        inbound = {
+            p.number: Inbound(inbound_port(i), p, modes[p.number]) for i, p in reversed(list(enumerate(workload.ports)))
+        }
         return ProxyView(
             namespace=workload.namespace,
             pod=workload.name,
@@ -161,7 +194,7 @@ class World:
         subsets = rule.spec.subsets if rule and rule.spec else ()
         found = []
         for port in self.services[key].ports:
-            endpoints = self.endpoints.get(key, {}).get(port.port, ())
+            endpoints = self._reached.get(key, {}).get(port.port, ())
             found.append(Upstream(ClusterKey(*key, port.port), policy(default, whole), endpoints))
             for subset in subsets:
                 labels = set(subset.labels.items())

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
-from envoy.config.core.v3 import address_pb2, config_source_pb2, health_check_pb2, protocol_pb2
+from envoy.config.core.v3 import health_check_pb2, protocol_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
-from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
+from google.protobuf import wrappers_pb2
 
 from mesh.ir.traffic import Policy
+from mesh.xds.messages import ads, duration, socket, to_any
 from mesh.xds.metadata import metadata
+from mesh.xds.tls import CONNECTION_SECONDS, auto_mtls, endpoint_metadata
 
 if TYPE_CHECKING:
+    from google.protobuf import any_pb2
+
     from mesh.ir.traffic import OutlierDetection, Upstream
     from mesh.ir.views import Inbound
 
@@ -23,36 +27,7 @@ __all__ = ["ads", "duration", "endpoints", "inbound_cluster", "inbound_name", "s
 _NO_LIMIT: Final = 2**32 - 1
 _MAX_RETRIES: Final = 1024
 """Envoy's own default of 3 at a time would refuse retries just when several pods end together."""
-_FETCH_SECONDS: Final = 3
-"""A cluster that gets no endpoints in this time goes on without them; 0 would wait for ever."""
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-
-
-def duration(seconds: float) -> duration_pb2.Duration:
-    """Return seconds as a protobuf duration."""
-    nanos = round(seconds * 1_000_000_000)
-    return duration_pb2.Duration(seconds=nanos // 1_000_000_000, nanos=nanos % 1_000_000_000)
-
-
-def to_any(message: Any) -> any_pb2.Any:
-    """Return the message in an ``Any``, with the same bytes each time."""
-    packed = any_pb2.Any()
-    packed.Pack(message, deterministic=True)
-    return packed
-
-
-def socket(address: str, port: int) -> address_pb2.Address:
-    """Return a TCP address."""
-    return address_pb2.Address(socket_address=address_pb2.SocketAddress(address=address, port_value=port))
-
-
-def ads() -> config_source_pb2.ConfigSource:
-    """Return the source "the stream that this came from"."""
-    return config_source_pb2.ConfigSource(
-        ads=config_source_pb2.AggregatedConfigSource(),
-        resource_api_version=config_source_pb2.ApiVersion.V3,
-        initial_fetch_timeout=duration(_FETCH_SECONDS),
-    )
 
 
 def upstream_cluster(upstream: Upstream) -> cluster_pb2.Cluster:
@@ -72,7 +47,10 @@ def upstream_cluster(upstream: Upstream) -> cluster_pb2.Cluster:
             healthy_panic_threshold=percent_pb2.Percent(value=policy.min_health_percent),
         ),
         metadata=metadata(service=key.service, namespace=key.namespace, subset=key.subset),
-        typed_extension_protocol_options={_HTTP_OPTIONS: _http_options(policy)},
+        typed_extension_protocol_options={
+            _HTTP_OPTIONS: _http_options(policy, CONNECTION_SECONDS if upstream.identities else None)
+        },
+        transport_socket_matches=auto_mtls(key, upstream.identities),
     )
 
 
@@ -87,7 +65,7 @@ def endpoints(upstream: Upstream) -> endpoint_pb2.ClusterLoadAssignment:
                     endpoint_components_pb2.LbEndpoint(
                         endpoint=endpoint_components_pb2.Endpoint(address=socket(e.address, e.port)),
                         health_status=health_check_pb2.DRAINING if e.draining else health_check_pb2.HEALTHY,
-                        metadata=metadata(service=service, pod=e.pod, version=e.version),
+                        metadata=endpoint_metadata(metadata(service=service, pod=e.pod, version=e.version), e.identity),
                     )
                     for e in upstream.endpoints
                 ]
@@ -146,9 +124,16 @@ def _outlier_detection(wanted: OutlierDetection) -> outlier_detection_pb2.Outlie
     )
 
 
-def _http_options(policy: Policy) -> any_pb2.Any:
-    """Return options that speak upstream what was spoken downstream."""
+def _http_options(policy: Policy, longest: float | None = None) -> any_pb2.Any:
+    """Return options that speak upstream what was spoken downstream.
+
+    Args:
+        policy: How the destination is treated.
+        longest: Seconds after which a connection gets no further request; the caller ends it, so that none is lost.
+    """
     common = protocol_pb2.HttpProtocolOptions()
+    if longest is not None:
+        common.max_connection_duration.CopyFrom(duration(longest))
     if policy.max_requests_per_connection:
         common.max_requests_per_connection.value = policy.max_requests_per_connection
     if policy.idle_timeout is not None:

@@ -12,13 +12,17 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from google.protobuf import wrappers_pb2
 
 from mesh.api.names import OUTBOUND_PORT
-from mesh.xds.clusters import ads, duration, inbound_name, socket, to_any
+from mesh.xds.clusters import inbound_name
+from mesh.xds.messages import ads, duration, socket, to_any
+from mesh.xds.routeactions import action_filters
 from mesh.xds.routes import OUTBOUND_ROUTES
+from mesh.xds.tls import CONNECTION_SECONDS, filter_chains, inspector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mesh.ir.views import Inbound
+    from mesh.xds.tls import Chain
 
 __all__ = ["OUTBOUND_LISTENER", "inbound_listener", "outbound_listener"]
 
@@ -26,6 +30,10 @@ OUTBOUND_LISTENER: Final = "outbound"
 _HCM: Final = "envoy.filters.network.http_connection_manager"
 _TCP: Final = "envoy.filters.network.tcp_proxy"
 _ROUTER: Final = "envoy.filters.http.router"
+_BOUND_SECONDS: Final = CONNECTION_SECONDS + 600
+"""The callers' own sidecars go first, without any haste; this is for other callers."""
+_TCP_SECONDS: Final = 24 * 3600
+_SERVER_FIRST_SECONDS: Final = 1
 
 
 def outbound_listener(address: str, requests: Sequence[Any], attempts: Sequence[Any]) -> listener_pb2.Listener:
@@ -36,18 +44,50 @@ def outbound_listener(address: str, requests: Sequence[Any], attempts: Sequence[
         requests: Access logs that see each request once.
         attempts: Access logs that see each attempt at a backend.
     """
-    manager = _manager(OUTBOUND_LISTENER, OUTBOUND_ROUTES, requests, attempts)
+    manager = _manager(OUTBOUND_LISTENER, OUTBOUND_ROUTES, requests, attempts, filters=action_filters())
     return _listener(OUTBOUND_LISTENER, socket(address, OUTBOUND_PORT), base_pb2.OUTBOUND, (_HCM, manager))
 
 
 def inbound_listener(inbound: Inbound, address: str) -> listener_pb2.Listener:
-    """Return the listener in front of one of the pod's own ports."""
+    """Return the listener in front of one of the pod's own ports: a filter chain for each kind of connection."""
     name = inbound_name(inbound)
-    if inbound.target.protocol == "tcp":
-        network: tuple[str, Any] = (_TCP, tcp_proxy_pb2.TcpProxy(stat_prefix="inbound", cluster=name))
-    else:
-        network = (_HCM, _manager("inbound", name, (), ()))
-    return _listener(name, socket(address, inbound.listen), base_pb2.INBOUND, network)
+    tcp = inbound.target.protocol == "tcp"
+
+    def make(chain: Chain) -> listener_components_pb2.FilterChain:
+        kind, config = _inbound_tcp(name, chain) if tcp or chain.name == "tls" else _inbound_http(name, chain)
+        entry = listener_components_pb2.Filter(name=kind, typed_config=to_any(config))
+        return listener_components_pb2.FilterChain(filters=[entry])
+
+    listener = listener_pb2.Listener(
+        name=name,
+        address=socket(address, inbound.listen),
+        traffic_direction=base_pb2.INBOUND,
+        filter_chains=filter_chains(inbound.mtls, own_tls=tcp, make=make),
+    )
+    if inbound.mtls != "DISABLE":
+        listener.listener_filters.append(inspector())
+        if tcp and inbound.mtls == "PERMISSIVE":
+            # Who waits for the server to speak first (MySQL) would wait for Envoy's 15 s.
+            listener.listener_filters_timeout.CopyFrom(duration(_SERVER_FIRST_SECONDS))
+            listener.continue_on_listener_filters_timeout = True
+    return listener
+
+
+def _inbound_tcp(name: str, chain: Chain) -> tuple[str, Any]:
+    proxy = tcp_proxy_pb2.TcpProxy(stat_prefix="inbound", cluster=name)
+    if chain.name == "mtls":
+        # It cuts whatever is going on, so it comes no earlier than it must: when the certificate has ended.
+        proxy.max_downstream_connection_duration.CopyFrom(duration(_TCP_SECONDS))
+    return _TCP, proxy
+
+
+def _inbound_http(name: str, chain: Chain) -> tuple[str, Any]:
+    manager = _manager("inbound", name, (), ())
+    if chain.name == "mtls":
+        manager.common_http_protocol_options.max_connection_duration.CopyFrom(duration(_BOUND_SECONDS))
+        # With HTTP/1.1 the end is announced with an answer, so that no request meets a closed connection.
+        manager.http1_safe_max_connection_duration = True
+    return _HCM, manager
 
 
 def _listener(name: str, address: Any, direction: int, network: tuple[str, Any]) -> listener_pb2.Listener:
@@ -61,13 +101,15 @@ def _listener(name: str, address: Any, direction: int, network: tuple[str, Any])
     )
 
 
-def _manager(prefix: str, routes: str, requests: Sequence[Any], attempts: Sequence[Any]) -> hcm.HttpConnectionManager:
+def _manager(
+    prefix: str, routes: str, requests: Sequence[Any], attempts: Sequence[Any], filters: Sequence[Any] = ()
+) -> hcm.HttpConnectionManager:
     router = router_pb2.Router(suppress_envoy_headers=True, upstream_log=list(attempts))
     return hcm.HttpConnectionManager(
         stat_prefix=prefix,
         codec_type=hcm.HttpConnectionManager.AUTO,
         rds=hcm.Rds(config_source=ads(), route_config_name=routes),
-        http_filters=[hcm.HttpFilter(name=_ROUTER, typed_config=to_any(router))],
+        http_filters=[*filters, hcm.HttpFilter(name=_ROUTER, typed_config=to_any(router))],
         access_log=list(requests),
         # Old clients (ab, some health checkers) speak it; without this they get 426.
         http_protocol_options=protocol_pb2.Http1ProtocolOptions(accept_http_10=True),

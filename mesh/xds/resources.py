@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-__all__ = ["CDS", "EDS", "LDS", "RDS", "TYPES", "Resource", "Snapshot", "SplitMark", "pack"]
+__all__ = ["CDS", "EDS", "LDS", "RDS", "SDS", "TYPES", "Resource", "Snapshot", "SplitMark", "pack"]
 
 _PREFIX = "type.googleapis.com/"
 CDS: Final = f"{_PREFIX}envoy.config.cluster.v3.Cluster"
 EDS: Final = f"{_PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment"
 LDS: Final = f"{_PREFIX}envoy.config.listener.v3.Listener"
 RDS: Final = f"{_PREFIX}envoy.config.route.v3.RouteConfiguration"
-TYPES: Final = (CDS, EDS, LDS, RDS)
+SDS: Final = f"{_PREFIX}envoy.extensions.transport_sockets.tls.v3.Secret"
+TYPES: Final = (CDS, EDS, SDS, LDS, RDS)
 """In the order in which additions are sent."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.xds.clusters import endpoints, inbound_cluster, inbound_name, upstream_cluster
 from mesh.xds.listeners import OUTBOUND_LISTENER, inbound_listener, outbound_listener
-from mesh.xds.resources import CDS, EDS, LDS, RDS, Resource, Snapshot, SplitMark, pack
+from mesh.xds.resources import CDS, EDS, LDS, RDS, SDS, Resource, Snapshot, SplitMark, pack
 from mesh.xds.routes import OUTBOUND_ROUTES, inbound_routes, outbound_routes
 
 if TYPE_CHECKING:
@@ -40,12 +40,17 @@ class SnapshotBuilder:
         """Start a new state of the world."""
         self._old, self._new, self._seen = self._new, {}, {}
 
-    def build(self, view: ProxyView) -> Snapshot:
-        """Return what the proxy should hold; the same object as before when nothing of it has changed."""
+    def build(self, view: ProxyView, secrets: tuple[Resource, ...] = ()) -> Snapshot:
+        """Return what the proxy should hold; the same object as before when nothing of it has changed.
+
+        Args:
+            view: What it is told.
+            secrets: Its certificate and the roots that it trusts.
+        """
         shared = self._outbound(view.outbound)
-        key = ("view", view.address, view.inbound, id(shared))
+        key = ("view", view.address, view.inbound, id(shared), secrets)
         # The shared part is in the value as well, so that its id cannot be another object's meanwhile.
-        kept: tuple[_Shared, Snapshot] = self._once(key, lambda: (shared, self._snapshot(view, shared)))
+        kept: tuple[_Shared, Snapshot] = self._once(key, lambda: (shared, self._snapshot(view, shared, secrets)))
         return kept[1]
 
     def _outbound(self, outbound: Outbound) -> _Shared:
@@ -61,13 +66,14 @@ class SnapshotBuilder:
         hosts = ("rds", outbound.virtual_hosts)
         return {
             CDS: {
-                u.key.name: self._make(("cds", u.key, u.policy), u.key.name, partial(upstream_cluster, u)) for u in ups
+                u.key.name: self._make(("cds", u.key, u.policy, u.identities), u.key.name, partial(upstream_cluster, u))
+                for u in ups
             },
             EDS: {u.key.name: self._make(("eds", u.key, u.endpoints), u.key.name, partial(endpoints, u)) for u in ups},
             RDS: {OUTBOUND_ROUTES: self._make(hosts, OUTBOUND_ROUTES, partial(outbound_routes, outbound))},
         }
 
-    def _snapshot(self, view: ProxyView, shared: _Shared) -> Snapshot:
+    def _snapshot(self, view: ProxyView, shared: _Shared, secrets: tuple[Resource, ...]) -> Snapshot:
         clusters, listeners, routes = dict(shared[CDS]), {}, dict(shared[RDS])
         address = view.address
         for port in view.inbound:
@@ -78,7 +84,8 @@ class SnapshotBuilder:
                 routes[name] = self._make(("rds", port), name, partial(inbound_routes, port))
         outbound = partial(outbound_listener, address, self._requests, self._attempts)
         listeners[OUTBOUND_LISTENER] = self._make(("lds", address), OUTBOUND_LISTENER, outbound)
-        resources = {CDS: clusters, EDS: shared[EDS], LDS: listeners, RDS: routes}
+        held = {secret.name: secret for secret in secrets}
+        resources = {CDS: clusters, EDS: shared[EDS], SDS: held, LDS: listeners, RDS: routes}
         return Snapshot(
             resources=MappingProxyType(resources),
             vital=frozenset(key.name for key in view.outbound.vital),

@@ -1,0 +1,1 @@
+"""The mesh's certificate authority: roots and their rotation, the issuing certificate, workloads' certificates. No I/O."""
