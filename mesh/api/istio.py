@@ -36,7 +36,12 @@ def unimplemented(model: BaseModel, path: str = "spec") -> list[str]:
     for name, info in type(model).model_fields.items():
         value = getattr(model, name)
         here = f"{path}.{info.alias or name}"
-        for index, item in enumerate(value) if isinstance(value, tuple) else [(None, value)]:
+        items = {"": value}
+        if isinstance(value, tuple):
+            items = {f"[{index}]": item for index, item in enumerate(value)}
+        elif isinstance(value, dict):
+            items = {f"[{key}]": item for key, item in value.items()}
+        for key, item in items.items():
             if isinstance(item, BaseModel):
-                found += unimplemented(item, here if index is None else f"{here}[{index}]")
+                found += unimplemented(item, here + key)
     return found

@@ -1,7 +1,7 @@
 """VirtualService (Istio's): how requests to a host are matched and where they go.
 
-Implemented: ``hosts``; ``http`` rules with ``match`` on ``uri``, ``headers`` and ``method``, ``route`` with weights,
-subsets and ports, ``timeout`` and ``retries``. ``mesh.api.istio.unimplemented`` names everything else that is set.
+Everything that Istio documents is here except what says so in ``docs/mesh-routing.md``;
+``mesh.api.istio.unimplemented`` names every other field that is set.
 """
 
 from __future__ import annotations
@@ -10,47 +10,44 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from crds.base import Duration  # noqa: TC001 - pydantic reads it at run time
+from mesh.api.httpactions import (
+    CorsPolicy,
+    Fault,
+    Headers,
+    HttpDirectResponse,
+    HttpRedirect,
+    HttpRetry,
+    HttpRewrite,
+)
+from mesh.api.httpmatch import (
+    HttpMatch,
+    StringMatch,
+    TcpMatch,
+    TlsMatch,
+)
 from mesh.api.istio import IstioResource
+from mesh.api.wire import Percent, PortSelector, Time  # noqa: TC001 - pydantic reads them at run time
 
 __all__ = [
+    "MESH_GATEWAY",
+    "Delegate",
     "HttpMatch",
     "HttpRetry",
     "HttpRoute",
     "HttpRouteDestination",
+    "Mirror",
     "RouteDestination",
     "StringMatch",
+    "TcpRoute",
+    "TlsRoute",
     "VirtualServiceSpec",
+    "WeightedDestination",
 ]
 
-
-class StringMatch(IstioResource):
-    """How a text is compared; without any of the three, it only has to be there (headers)."""
-
-    exact: str | None = None
-    prefix: str | None = None
-    regex: Annotated[str | None, Field(description="RE2, on the whole text.")] = None
-
-    @model_validator(mode="after")
-    def _one_at_most(self) -> StringMatch:
-        if sum(v is not None for v in (self.exact, self.prefix, self.regex)) > 1:
-            raise ValueError("exact, prefix and regex exclude each other: keep one")
-        return self
-
-
-class HttpMatch(IstioResource):
-    """All parts must hold."""
-
-    name: str = ""
-    uri: StringMatch | None = None
-    method: StringMatch | None = None
-    headers: dict[str, StringMatch] = Field(default_factory=dict)
-
-
-class Port(IstioResource):
-    """A port of the destination."""
-
-    number: Annotated[int, Field(ge=1, le=65535)]
+MESH_GATEWAY = "mesh"
+"""The name that stands for all sidecars."""
+Weight = Annotated[int, Field(ge=0, le=2**20, description="Relative to the other destinations of the rule.")]
+HOST = r"^(\*|(\*\.)?[a-zA-Z0-9_]([-a-zA-Z0-9._]*[a-zA-Z0-9_.])?)$"
 
 
 class RouteDestination(IstioResource):
@@ -58,24 +55,34 @@ class RouteDestination(IstioResource):
 
     host: Annotated[str, Field(min_length=1)]
     subset: str = ""
-    port: Port | None = None
+    port: PortSelector | None = None
 
 
-class HttpRouteDestination(IstioResource):
+class WeightedDestination(IstioResource):
     """A destination with its share."""
 
     destination: RouteDestination
-    weight: Annotated[int, Field(ge=0, description="Relative to the other destinations of the rule.")] = 0
+    weight: Weight = 0
 
 
-class HttpRetry(IstioResource):
-    """When a failed attempt is tried again."""
+class HttpRouteDestination(WeightedDestination):
+    """A destination with its share, and what is changed on the way to it alone."""
 
-    attempts: Annotated[int, Field(ge=0)] = 2
-    per_try_timeout: Duration | None = None
-    retry_on: Annotated[
-        str, Field(description="Envoy's retry conditions, with commas; empty means the mesh's default.")
-    ] = ""
+    headers: Headers | None = None
+
+
+class Mirror(IstioResource):
+    """A destination that gets copies of requests; its answers are thrown away."""
+
+    destination: RouteDestination
+    percentage: Annotated[Percent | None, Field(description="Of the requests; without it all.")] = None
+
+
+class Delegate(IstioResource):
+    """Another VirtualService, without hosts, whose rules take this rule's place."""
+
+    name: Annotated[str, Field(min_length=1)]
+    namespace: Annotated[str, Field(description="Empty means the namespace of the VirtualService itself.")] = ""
 
 
 class HttpRoute(IstioResource):
@@ -84,13 +91,76 @@ class HttpRoute(IstioResource):
     name: str = ""
     match: tuple[HttpMatch, ...] = ()
     route: tuple[HttpRouteDestination, ...] = ()
-    timeout: Duration | None = None
+    redirect: HttpRedirect | None = None
+    direct_response: HttpDirectResponse | None = None
+    delegate: Delegate | None = None
+    rewrite: HttpRewrite | None = None
+    timeout: Time | None = None
     retries: HttpRetry | None = None
+    fault: Fault | None = None
+    mirror: RouteDestination | None = None
+    mirror_percentage: Percent | None = None
+    mirror_percent: Annotated[int | None, Field(ge=0, le=100, description="Older form of mirrorPercentage.")] = None
+    mirrors: tuple[Mirror, ...] = ()
+    cors_policy: CorsPolicy | None = None
+    headers: Headers | None = None
+
+    @model_validator(mode="after")
+    def _one_answer(self) -> HttpRoute:
+        chosen = [
+            name
+            for name, value in (
+                ("route", self.route),
+                ("redirect", self.redirect),
+                ("directResponse", self.direct_response),
+                ("delegate", self.delegate),
+            )
+            if value
+        ]
+        if len(chosen) > 1:
+            raise ValueError(f"{' and '.join(chosen)} exclude each other: keep one")
+        if self.mirror and self.mirrors:
+            raise ValueError("mirror and mirrors exclude each other: keep mirrors")
+        return self
+
+
+class TcpRoute(IstioResource):
+    """A rule for connections; the first one with a match is used."""
+
+    match: tuple[TcpMatch, ...] = ()
+    route: Annotated[tuple[WeightedDestination, ...], Field(min_length=1)]
+
+
+class TlsRoute(IstioResource):
+    """A rule for TLS connections that applications open themselves, by the server name that they ask for."""
+
+    match: Annotated[tuple[TlsMatch, ...], Field(min_length=1)]
+    route: Annotated[tuple[WeightedDestination, ...], Field(min_length=1)]
 
 
 class VirtualServiceSpec(IstioResource):
     """Desired routing of some hosts."""
 
-    hosts: Annotated[tuple[str, ...], Field(min_length=1)]
+    hosts: Annotated[
+        tuple[Annotated[str, Field(pattern=HOST, max_length=253)], ...],
+        Field(description="Short or full names of Services, other names, or *.example.com; none in a delegate."),
+    ] = ()
+    gateways: Annotated[
+        tuple[str, ...], Field(description="Where the rules apply; mesh, the default, means all sidecars.")
+    ] = (MESH_GATEWAY,)
     http: tuple[HttpRoute, ...] = ()
-    gateways: tuple[str, ...] = ("mesh",)
+    tls: tuple[TlsRoute, ...] = ()
+    tcp: tuple[TcpRoute, ...] = ()
+    export_to: Annotated[
+        tuple[str, ...],
+        Field(description="Namespaces of the callers that it is for: names, . for its own, * for all (the default)."),
+    ] = ()
+
+    def visible(self, own: str, caller: str) -> bool:
+        """Say whether it is for callers in a namespace.
+
+        Args:
+            own: Its own namespace.
+            caller: The callers' namespace.
+        """
+        return not self.export_to or bool({"*", caller} & {own if e == "." else e for e in self.export_to})

@@ -7,7 +7,16 @@ from typing import Literal
 
 from mesh.ir.identity import Identity
 
-__all__ = ["ContainerPort", "Endpoint", "Protocol", "Service", "ServiceKey", "ServicePort", "Workload"]
+__all__ = [
+    "DEFAULT_HTTP_PORT",
+    "ContainerPort",
+    "Endpoint",
+    "Protocol",
+    "Service",
+    "ServiceKey",
+    "ServicePort",
+    "Workload",
+]
 
 Protocol = Literal["http", "tcp"]
 ServiceKey = tuple[str, str]

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from mesh.ir.actions import UNCHANGED
+from mesh.ir.matching import Match, StringMatch
+
 if TYPE_CHECKING:
+    from mesh.ir.actions import Answer, Cors, Fault, HeaderChanges, Redirect, Rewrite
     from mesh.ir.identity import Identity
     from mesh.ir.services import Endpoint, ServiceKey
 
@@ -13,6 +17,7 @@ __all__ = [
     "ClusterKey",
     "Destination",
     "Match",
+    "Mirror",
     "OutlierDetection",
     "Policy",
     "Refusal",
@@ -41,30 +46,21 @@ class ClusterKey:
 
 
 @dataclass(frozen=True, slots=True)
-class StringMatch:
-    """How a text is compared."""
-
-    kind: Literal["exact", "prefix", "regex"]
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """What a request must be for a route to take it; all parts must hold."""
-
-    uri: StringMatch = StringMatch("prefix", "/")
-    headers: tuple[tuple[str, StringMatch | None], ...] = ()
-    """Header name and how its value is compared; None means only that it is there."""
-    method: StringMatch | None = None
-    excluded_methods: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Destination:
     """A cluster with its share of the requests."""
 
     cluster: ClusterKey
     weight: int
+    changes: HeaderChanges = UNCHANGED
+    """Changes of headers for this destination alone, after the route's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A cluster that gets copies of requests; its answers are thrown away."""
+
+    cluster: ClusterKey
+    percent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +75,12 @@ class Retries:
     per_try_timeout: float | None = None
     """Seconds; None means the route's own timeout."""
     retry_on: tuple[str, ...] = ("connect-failure", "refused-stream", "unavailable", "cancelled")
+    statuses: tuple[int, ...] = ()
+    """Answers that count as a failed attempt."""
+    elsewhere: bool = True
+    """Whether a retry goes to an endpoint that was not tried yet."""
+    backoff: float | None = None
+    """Seconds before the first retry; None means Envoy's 25 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,23 @@ class Route:
     """The VirtualService's rule that it is from; empty where there is only one, and nobody named it."""
     kind: str = ""
     """What telemetry calls the requests that it takes; empty where they are not told apart."""
+    redirect: Redirect | None = None
+    answer: Answer | None = None
+    rewrite: Rewrite | None = None
+    changes: HeaderChanges = UNCHANGED
+    mirrors: tuple[Mirror, ...] = ()
+    fault: Fault | None = None
+    cors: Cors | None = None
+
+    @property
+    def answered_by_proxy(self) -> bool:
+        """Whether no backend ever sees its requests."""
+        return bool(self.refusal or self.redirect or self.answer)
+
+    @property
+    def clusters(self) -> tuple[ClusterKey, ...]:
+        """Where its requests and their copies go."""
+        return (*(d.cluster for d in self.destinations), *(m.cluster for m in self.mirrors))
 
 
 @dataclass(frozen=True, slots=True)

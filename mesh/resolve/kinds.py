@@ -74,15 +74,20 @@ class Kind:
         method, uri = match.method, match.uri
         if self.method and method and method.kind == "exact" and method.value != self.method:
             return False
+        value, path = uri.value, self.path
+        if match.ignore_case:
+            value, path = value.lower(), path.lower()
         if uri.kind == "prefix":
-            return uri.value.startswith(self.path) or self.path.startswith(uri.value)
-        return uri.kind == "regex" or uri.value.startswith(self.path)
+            return value.startswith(path) or path.startswith(value)
+        return uri.kind == "regex" or value.startswith(path)
 
     def covers(self, match: Match) -> bool:
         """Say whether every request that is matched is of this kind."""
         if self.method and match.method != StringMatch("exact", self.method):
             return False
-        return match.uri.kind != "regex" and match.uri.value.startswith(self.path)
+        if match.ignore_case or match.uri.kind == "regex":
+            return False  # a kind's path is compared with its case
+        return match.uri.value.startswith(self.path)
 
     def within(self, match: Match) -> Match:
         """Return what matches the requests of this kind among those that are matched."""
@@ -135,7 +140,7 @@ def told_apart(routes: Iterable[Route], kinds: Sequence[Kind]) -> tuple[Route, .
 
 
 def _apart(route: Route, kinds: Sequence[Kind]) -> Iterator[Route]:
-    if route.refusal:
+    if route.answered_by_proxy:
         yield route  # no version answers it
         return
     for kind in kinds:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesh.api.istio import unimplemented
-from mesh.ir.traffic import ClusterKey, Destination, Match, Refusal, Retries, Route, StringMatch
+from mesh.ir.traffic import ClusterKey, Destination, Match, Mirror, Refusal, Route
+from mesh.resolve import httpactions as actions
+from mesh.resolve.clauses import applies
 from mesh.resolve.hosts import service_key
-from mesh.resolve.splits import overlay
+from mesh.resolve.httpmatches import to_match
+from mesh.resolve.splits import overlay, overlay_mirrors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from mesh.api import virtualservice as vs
     from mesh.ir.services import Service, ServiceKey
     from mesh.ir.traffic import Split
-    from mesh.resolve.rules import Rule
+    from mesh.resolve.clauses import Caller, Clause
+    from mesh.resolve.virtualservices import Ruling
 
 __all__ = ["RouteResolver"]
 
@@ -39,83 +42,108 @@ class RouteResolver:
         """Return the routes of a host that no VirtualService speaks of."""
         return (Route("default", Match(), overlay([Destination(cluster, WHOLE)], self.splits)),)
 
-    def ruled(self, rule: Rule[vs.VirtualServiceSpec], host: ServiceKey, port: int) -> tuple[Route, ...]:
-        """Return the routes that a VirtualService gives a host's port.
+    def ruled(self, ruling: Ruling, caller: Caller, host: ServiceKey, port: int) -> tuple[Route, ...]:
+        """Return the routes that VirtualServices give a host's port.
 
-        What no rule matches is answered with 404, as Istio does it, with a body that says so.
+        What no rule matches is answered with 404, as Istio does it, with a body that says so. Where no rule is for
+        these callers and this port at all, the host is as if nobody spoke of it, as in Istio.
         """
-        if rule.spec is None or not rule.spec.http:
-            return self.plain(ClusterKey(*host, port))
-        routes = [r for i, http in enumerate(rule.spec.http) for r in self._rule(rule, i, http, port)]
-        name = f"{rule.ref.namespace}/{rule.ref.name}"
-        if not any(r.match == Match() for r in routes):
-            refusal = Refusal(404, f"coalmine: no rule of VirtualService {name} matches this request\n")
+        routes = [r for clause in ruling.clauses for r in self._rule(clause, caller, port)]
+        if not any(_for_some(clause, caller, port) for clause in ruling.clauses):
+            return self.plain(ClusterKey(*host, port)) if host[0] else ()
+        if not any(r.match.everything for r in routes):
+            what = "VirtualService" if len(ruling.refs) == 1 else "VirtualServices"
+            refusal = Refusal(404, f"coalmine: no rule of {what} {ruling.name} matches this request\n")
             routes.append(Route("unmatched", Match(), refusal=refusal))
         return tuple(routes)
 
-    def _rule(self, rule: Rule[vs.VirtualServiceSpec], index: int, http: vs.HttpRoute, port: int) -> list[Route]:
+    def _rule(self, clause: Clause, caller: Caller, port: int) -> list[Route]:
         """Return one route for each match of a rule.
 
-        A match with a part that is not implemented is left out: to ignore the part would catch requests that the
-        rule was not written for.
+        A match with a part that is not implemented, or that Envoy would refuse, is left out: to ignore the part would
+        catch requests that the rule was not written for.
         """
-        name = http.name or f"{rule.ref.name}.{index}"
-        alone = rule.spec is None or len(rule.spec.http) == 1
-        matches = [_match(m) for m in http.match if not unimplemented(m)] if http.match else [Match()]
-        destinations = overlay([self._destination(rule, http, d, port) for d in http.route], self.splits)
-        refusal = None
-        if not destinations:
-            what = (
-                "has no destination with a weight" if http.route else "has no route, and what it has is not implemented"
-            )
-            where = f"VirtualService {rule.ref.namespace}/{rule.ref.name}: spec.http[{index}]"
-            refusal = Refusal(501, f"coalmine: {where} {what}\n")
+        http = clause.http
+        wanted = [m for m in http.match if applies(m, caller, clause.namespace, port)]
+        matches = [(m.name, found) for m in wanted if (found := to_match(m))] if http.match else [("", Match())]
+        name = clause.name
+        answer = actions.answer(http.direct_response) if http.direct_response else None
+        redirect = actions.redirect(http.redirect, port) if http.redirect else None
+        goes_on = not answer and not redirect
+        destinations = self._destinations(clause, port) if goes_on else ()
+        refusal = _refusal(clause) if goes_on and (not destinations or _bad_rewrite(http)) else None
+        authority = http.rewrite.authority if http.rewrite else ""
         return [
             Route(
-                name=name,
+                name=f"{name}.{label}" if label else name,
                 match=match,
-                destinations=destinations,
-                timeout=http.timeout,
-                retries=_retries(http.retries),
+                destinations=() if refusal else destinations,
+                timeout=http.timeout or None,
+                retries=actions.retries(http.retries),
                 refusal=refusal,
-                rule=name if http.name or not alone else "",
+                rule=name if http.name or not clause.alone else "",
+                redirect=redirect,
+                answer=answer,
+                rewrite=actions.rewrite(http.rewrite),
+                changes=actions.changes(http.headers, authority),
+                mirrors=self._mirrors(clause, port) if goes_on and not refusal else (),
+                fault=actions.fault(http.fault),
+                cors=actions.cors(http.cors_policy),
             )
-            for match in matches
+            for label, match in matches
         ]
 
-    def _destination(
-        self, rule: Rule[vs.VirtualServiceSpec], http: vs.HttpRoute, entry: vs.HttpRouteDestination, port: int
-    ) -> Destination:
-        target = entry.destination
-        key = service_key(target.host, rule.ref.namespace, self.services)
+    def _destinations(self, clause: Clause, port: int) -> tuple[Destination, ...]:
+        alone = len(clause.http.route) == 1
+        found = [
+            Destination(
+                self.cluster(entry.destination, clause.namespace, port),
+                WHOLE if alone else entry.weight,
+                actions.changes(entry.headers),
+            )
+            for entry in clause.http.route
+        ]
+        return overlay(found, self.splits)
+
+    def _mirrors(self, clause: Clause, port: int) -> tuple[Mirror, ...]:
+        http = clause.http
+        found = [(m.destination, m.percentage.value if m.percentage else 100.0) for m in http.mirrors]
+        if http.mirror:
+            percent = http.mirror_percentage.value if http.mirror_percentage else http.mirror_percent
+            found.append((http.mirror, 100.0 if percent is None else float(percent)))
+        mirrors = [Mirror(self.cluster(d, clause.namespace, port), percent) for d, percent in found]
+        return overlay_mirrors(mirrors, self.splits)
+
+    def cluster(self, target: vs.RouteDestination, namespace: str, port: int) -> ClusterKey:
+        """Return what a destination means.
+
+        Args:
+            target: As written.
+            namespace: The namespace that short names are of.
+            port: The port that was called, for a destination without one.
+        """
+        key = service_key(target.host, namespace, self.services)
         service = self.services.get(key)
         number = target.port.number if target.port else port
         if service and not target.port and service.port(port) is None and (only := service.port(None)):
             number = only.port
-        weight = entry.weight if len(http.route) > 1 else WHOLE
-        return Destination(ClusterKey(*key, number, target.subset), weight)
+        return ClusterKey(*key, number, target.subset)
 
 
-def _match(match: vs.HttpMatch) -> Match:
-    return Match(
-        uri=_string(match.uri) or Match().uri,
-        headers=tuple(sorted((name.lower(), _string(value)) for name, value in match.headers.items())),
-        method=_string(match.method),
-    )
+def _for_some(clause: Clause, caller: Caller, port: int) -> bool:
+    return not clause.http.match or any(applies(m, caller, clause.namespace, port) for m in clause.http.match)
 
 
-def _string(match: vs.StringMatch | None) -> StringMatch | None:
-    if match is None:
-        return None
-    if match.exact is not None:
-        return StringMatch("exact", match.exact)
-    if match.prefix is not None:
-        return StringMatch("prefix", match.prefix)
-    return StringMatch("regex", match.regex) if match.regex is not None else None
+def _bad_rewrite(http: vs.HttpRoute) -> bool:
+    """Say whether the path shall change and cannot: the application would get one that it was not meant to get."""
+    return bool(http.rewrite and http.rewrite.uri_regex_rewrite and not actions.rewrite(http.rewrite))
 
 
-def _retries(retry: vs.HttpRetry | None) -> Retries:
-    if retry is None:
-        return Retries()
-    conditions = tuple(c.strip() for c in retry.retry_on.split(",") if c.strip())
-    return Retries(retry.attempts, retry.per_try_timeout, conditions or Retries().retry_on)
+def _refusal(clause: Clause) -> Refusal:
+    http = clause.http
+    if http.route and _bad_rewrite(http):
+        what = "has a rewrite that Envoy refuses"
+    else:
+        what = "has no destination with a weight" if http.route else "says nothing that the mesh can do"
+    where = f"VirtualService {clause.ref.namespace}/{clause.ref.name}: {clause.path}"
+    return Refusal(501, f"coalmine: {where} {what}\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -14,6 +14,7 @@ from mesh.api.trafficsplit import TrafficSplitSpec
 from mesh.api.virtualservice import VirtualServiceSpec
 from mesh.resolve.hosts import service_key
 from mesh.resolve.problems import Problem, Ref, ref_of
+from mesh.resolve.vschecks import check_virtual_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
@@ -55,7 +56,11 @@ class Rule(Generic[SpecT]):
 
 def read_virtual_service(manifest: dict[str, Any]) -> Rule[VirtualServiceSpec]:
     """Return a parsed VirtualService."""
-    return read_rule(manifest, VirtualServiceSpec)
+    rule = read_rule(manifest, VirtualServiceSpec)
+    if rule.spec is None:
+        return rule
+    told = tuple(Problem(rule.ref, reason, text) for reason, text in check_virtual_service(rule.spec))
+    return replace(rule, problems=(*rule.problems, *told))
 
 
 def read_destination_rule(manifest: dict[str, Any]) -> Rule[DestinationRuleSpec]:

@@ -6,18 +6,19 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mesh.ir.traffic import ClusterKey, Destination, Split
+from mesh.ir.traffic import ClusterKey, Destination, Mirror, Split
 from mesh.resolve.policies import outlier_detection
 from mesh.resolve.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mesh.api.trafficsplit import TrafficSplitSpec
+    from mesh.ir.actions import HeaderChanges
     from mesh.ir.services import Service, ServiceKey
     from mesh.resolve.rules import Rule
 
-__all__ = ["Splits", "overlay", "resolve_splits"]
+__all__ = ["Splits", "overlay", "overlay_mirrors", "resolve_splits"]
 
 FULL = 100
 
@@ -90,14 +91,27 @@ def overlay(destinations: Iterable[Destination], splits: Mapping[ServiceKey, Spl
     Weights multiply. The host's own backend keeps the rule's subset; other backends have their own pods and no subset.
     Destinations without weight are left out, equal ones are added up, and weights are made as small as they can be.
     """
-    total: dict[ClusterKey, int] = {}
+    total: dict[tuple[ClusterKey, HeaderChanges], int] = {}
     for destination in destinations:
-        cluster = destination.cluster
-        split = splits.get((cluster.namespace, cluster.service))
-        shares = split.weights if split else ((cluster.service, FULL),)
-        for backend, share in shares:
-            key = cluster if backend == cluster.service else replace(cluster, service=backend, subset="")
+        for cluster, share in _shares(destination.cluster, splits):
             if weight := destination.weight * share:
+                key = (cluster, destination.changes)
                 total[key] = total.get(key, 0) + weight
     divisor = math.gcd(*total.values()) if total else 1
-    return tuple(Destination(key, weight // divisor) for key, weight in total.items())
+    return tuple(Destination(cluster, weight // divisor, changes) for (cluster, changes), weight in total.items())
+
+
+def overlay_mirrors(mirrors: Iterable[Mirror], splits: Mapping[ServiceKey, Split]) -> tuple[Mirror, ...]:
+    """Return mirrors with every host that is split replaced by its backends, each with its share of the copies."""
+    return tuple(
+        Mirror(cluster, mirror.percent * share / FULL)
+        for mirror in mirrors
+        for cluster, share in _shares(mirror.cluster, splits)
+        if mirror.percent * share
+    )
+
+
+def _shares(cluster: ClusterKey, splits: Mapping[ServiceKey, Split]) -> Iterator[tuple[ClusterKey, int]]:
+    split = splits.get((cluster.namespace, cluster.service))
+    for backend, share in split.weights if split else ((cluster.service, FULL),):
+        yield (cluster if backend == cluster.service else replace(cluster, service=backend, subset="")), share

@@ -7,8 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mesh.api.names import inbound_port
+from mesh.api.virtualservice import MESH_GATEWAY
+from mesh.ir.services import DEFAULT_HTTP_PORT
 from mesh.ir.traffic import ClusterKey, OutlierDetection, Split, Upstream, VirtualHost
 from mesh.ir.views import Inbound, Outbound, ProxyView
+from mesh.resolve.clauses import Caller
 from mesh.resolve.hosts import domains, external_domains, service_key
 from mesh.resolve.kinds import ROUTES_ANNOTATION, read_kinds, told_apart
 from mesh.resolve.peers import PeerModes, index_peers
@@ -17,6 +20,7 @@ from mesh.resolve.problems import Problem, Ref
 from mesh.resolve.routes import RouteResolver
 from mesh.resolve.rules import Rule, RuleIndex, index_rules
 from mesh.resolve.splits import Splits, resolve_splits
+from mesh.resolve.virtualservices import VirtualServices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["World"]
 
-Scope = tuple[str, "tuple[str, ...] | None"]
-"""Namespace of the callers and the hosts that they say they call."""
+Scope = tuple[str, "tuple[str, ...] | None", "frozenset[tuple[str, str]]"]
+"""Namespace of the callers, the hosts that they say they call, and those of their labels that some rule asks for."""
+NO_LABELS: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,9 @@ class World:
         return resolve_splits(self.traffic_splits, self.services)
 
     @cached_property
-    def _routing(self) -> RuleIndex[VirtualServiceSpec]:
-        meant = [r for r in self.virtual_services if r.spec and "mesh" in r.spec.gateways]
-        return index_rules(meant, lambda spec: spec.hosts, self.services)
+    def routing(self) -> VirtualServices:
+        """The VirtualServices by host."""
+        return VirtualServices(self.virtual_services, self.services)
 
     @cached_property
     def _treatment(self) -> RuleIndex[DestinationRuleSpec]:
@@ -113,14 +118,14 @@ class World:
                 "spec.gateways: gateways other than mesh are not implemented: this has no effect",
             )
             for r in self.virtual_services
-            if r.spec and set(r.spec.gateways) - {"mesh"}
+            if r.spec and set(r.spec.gateways) - {MESH_GATEWAY}
         ]
         for service in self.services.values():
             ref = Ref("v1", "Service", service.namespace, service.name, service.uid)
             told = read_kinds(service.kinds)[1] if service.kinds else ()
             own += [Problem(ref, "Invalid", f"metadata.annotations[{ROUTES_ANNOTATION}]: {text}") for text in told]
         return tuple(
-            sorted({*own, *gateways, *self._routing.problems, *self._treatment.problems, *self.splits.problems})
+            sorted({*own, *gateways, *self.routing.problems, *self._treatment.problems, *self.splits.problems})
         )
 
     def view(self, workload: Workload) -> ProxyView:
@@ -134,20 +139,30 @@ class World:
             pod=workload.name,
             address=workload.address,
             inbound=tuple(sorted(inbound.values(), key=lambda i: i.listen)),
-            outbound=self.outbound(workload.namespace, workload.egress),
+            outbound=self.outbound(*self.scope(workload)),
         )
 
-    def outbound(self, namespace: str, egress: tuple[str, ...] | None) -> Outbound:
-        """Return whom pods of the namespace may call; made once for each namespace and list of hosts."""
-        scope = (namespace, egress)
+    def scope(self, workload: Workload) -> Scope:
+        """Return what decides whom the pod may call and how: pods with the same scope share one ``Outbound``."""
+        return workload.namespace, workload.egress, self.routing.asked_labels.intersection(workload.labels)
+
+    def outbound(
+        self,
+        namespace: str,
+        egress: tuple[str, ...] | None,
+        labels: frozenset[tuple[str, str]] = NO_LABELS,
+    ) -> Outbound:
+        """Return whom pods of a scope may call; made once for each scope."""
+        scope = (namespace, egress, labels)
         if scope not in self._outbound:
-            self._outbound[scope] = self._make_outbound(namespace, egress)
+            self._outbound[scope] = self._make_outbound(Caller(namespace, labels), egress)
         return self._outbound[scope]
 
-    def _make_outbound(self, namespace: str, egress: tuple[str, ...] | None) -> Outbound:
+    def _make_outbound(self, caller: Caller, egress: tuple[str, ...] | None) -> Outbound:
+        namespace = caller.namespace
         wanted = None if egress is None else {service_key(h, namespace, self.services) for h in egress}
-        hosts = [*self._service_hosts(namespace, wanted), *self._external_hosts(namespace, wanted)]
-        called = {d.cluster for v in hosts for r in v.routes for d in r.destinations}
+        hosts = [*self._service_hosts(caller, wanted), *self._external_hosts(caller, wanted)]
+        called = {c for v in hosts for r in v.routes for c in r.clusters}
         services = {(c.namespace, c.service) for c in called}
         if wanted is None:
             services |= set(self.services)
@@ -156,31 +171,32 @@ class World:
         upstreams = [u for key in sorted(services & set(self.services)) for u in self._upstreams(namespace, key)]
         return Outbound(tuple(hosts), tuple(upstreams), tuple(splits))
 
-    def _service_hosts(self, namespace: str, wanted: set[ServiceKey] | None) -> list[VirtualHost]:
+    def _service_hosts(self, caller: Caller, wanted: set[ServiceKey] | None) -> list[VirtualHost]:
         routes = RouteResolver(self.services, self.splits.applied)
         found = []
         for key, service in sorted(self.services.items()):
             if wanted is not None and key not in wanted:
                 continue
-            rule = self._routing.find(namespace, key)
+            ruling = self.routing.find(caller, key, service.fqdn)
             # Nobody compares the versions of another host, and each further route costs every caller 7 KiB.
             kinds = read_kinds(service.kinds)[0] if key in self.splits.applied else None
             for port in service.ports:
                 if port.protocol == "http":
                     cluster = ClusterKey(*key, port.port)
-                    made = routes.ruled(rule, key, port.port) if rule else routes.plain(cluster)
+                    made = routes.ruled(ruling, caller, key, port.port) if ruling else routes.plain(cluster)
                     made = made if kinds is None else told_apart(made, kinds)
-                    found.append(VirtualHost(key, port.port, domains(service, port, namespace), made))
+                    found.append(VirtualHost(key, port.port, domains(service, port, caller.namespace), made))
         return found
 
-    def _external_hosts(self, namespace: str, wanted: set[ServiceKey] | None) -> list[VirtualHost]:
+    def _external_hosts(self, caller: Caller, wanted: set[ServiceKey] | None) -> list[VirtualHost]:
         routes = RouteResolver(self.services, self.splits.applied)
         found = []
-        for host in self._routing.externals(namespace):
-            rule = self._routing.find(namespace, ("", host))
-            if rule and rule.spec and rule.spec.http and (wanted is None or ("", host) in wanted):
-                made = routes.ruled(rule, ("", host), 80)
-                found.append(VirtualHost(("", host), 80, external_domains(host), made))
+        for host in self.routing.externals(caller):
+            ruling = self.routing.named(caller, host)
+            if ruling and (wanted is None or ("", host) in wanted):
+                made = routes.ruled(ruling, caller, ("", host), DEFAULT_HTTP_PORT)
+                if made:
+                    found.append(VirtualHost(("", host), DEFAULT_HTTP_PORT, external_domains(host), made))
         return found
 
     def _upstreams(self, namespace: str, key: ServiceKey) -> list[Upstream]:

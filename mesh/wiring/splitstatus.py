@@ -128,6 +128,6 @@ class _Callers:
         ]
 
     def of(self, host: ServiceKey) -> list[Workload]:
-        scopes = {(w.namespace, w.egress) for w in self._pods}
-        calling = {scope for scope in scopes if self._world.outbound(*scope).carries(host)}
-        return [w for w in self._pods if (w.namespace, w.egress) in calling]
+        scopes = [self._world.scope(w) for w in self._pods]
+        calling = {scope for scope in set(scopes) if self._world.outbound(*scope).carries(host)}
+        return [w for w, scope in zip(self._pods, scopes, strict=True) if scope in calling]

@@ -14,6 +14,7 @@ from google.protobuf import wrappers_pb2
 from mesh.api.names import OUTBOUND_PORT
 from mesh.xds.clusters import inbound_name
 from mesh.xds.messages import ads, duration, socket, to_any
+from mesh.xds.routeactions import action_filters
 from mesh.xds.routes import OUTBOUND_ROUTES
 from mesh.xds.tls import CONNECTION_SECONDS, filter_chains, inspector
 
@@ -43,7 +44,7 @@ def outbound_listener(address: str, requests: Sequence[Any], attempts: Sequence[
         requests: Access logs that see each request once.
         attempts: Access logs that see each attempt at a backend.
     """
-    manager = _manager(OUTBOUND_LISTENER, OUTBOUND_ROUTES, requests, attempts)
+    manager = _manager(OUTBOUND_LISTENER, OUTBOUND_ROUTES, requests, attempts, filters=action_filters())
     return _listener(OUTBOUND_LISTENER, socket(address, OUTBOUND_PORT), base_pb2.OUTBOUND, (_HCM, manager))
 
 
@@ -100,13 +101,15 @@ def _listener(name: str, address: Any, direction: int, network: tuple[str, Any])
     )
 
 
-def _manager(prefix: str, routes: str, requests: Sequence[Any], attempts: Sequence[Any]) -> hcm.HttpConnectionManager:
+def _manager(
+    prefix: str, routes: str, requests: Sequence[Any], attempts: Sequence[Any], filters: Sequence[Any] = ()
+) -> hcm.HttpConnectionManager:
     router = router_pb2.Router(suppress_envoy_headers=True, upstream_log=list(attempts))
     return hcm.HttpConnectionManager(
         stat_prefix=prefix,
         codec_type=hcm.HttpConnectionManager.AUTO,
         rds=hcm.Rds(config_source=ads(), route_config_name=routes),
-        http_filters=[hcm.HttpFilter(name=_ROUTER, typed_config=to_any(router))],
+        http_filters=[*filters, hcm.HttpFilter(name=_ROUTER, typed_config=to_any(router))],
         access_log=list(requests),
         # Old clients (ab, some health checkers) speak it; without this they get 426.
         http_protocol_options=protocol_pb2.Http1ProtocolOptions(accept_http_10=True),

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Final
 from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
-from envoy.type.matcher.v3 import regex_pb2, string_pb2
 from google.protobuf import wrappers_pb2
 
-from mesh.xds.clusters import duration, inbound_name, to_any
+from mesh.api.httpactions import BODY_LIMIT
+from mesh.ir.actions import UNCHANGED
+from mesh.xds.clusters import inbound_name
+from mesh.xds.matching import route_match
+from mesh.xds.messages import duration, to_any
 from mesh.xds.metadata import metadata
+from mesh.xds.routeactions import fractional, per_filter, redirect_action, set_headers, set_rewrite
 
 if TYPE_CHECKING:
-    from mesh.ir.traffic import Destination, Match, Retries, Route, StringMatch, VirtualHost
+    from mesh.ir.traffic import Destination, Retries, Route, VirtualHost
     from mesh.ir.views import Inbound, Outbound
 
 __all__ = ["OUTBOUND_ROUTES", "inbound_routes", "outbound_routes"]
@@ -39,10 +43,11 @@ def outbound_routes(outbound: Outbound) -> route_pb2.RouteConfiguration:
             hosts.append(_virtual_host(host, domains))
     return route_pb2.RouteConfiguration(
         name=OUTBOUND_ROUTES,
-        virtual_hosts=[*hosts, _unknown_host()],
+        virtual_hosts=hosts if "*" in taken else [*hosts, _unknown_host()],
         # A destination whose cluster is missing answers 503 instead of making Envoy refuse everything.
         validate_clusters=wrappers_pb2.BoolValue(value=False),
         ignore_port_in_host_matching=False,
+        max_direct_response_body_size_bytes=wrappers_pb2.UInt32Value(value=BODY_LIMIT),
     )
 
 
@@ -81,28 +86,52 @@ def _format(text: str) -> substitution_format_string_pb2.SubstitutionFormatStrin
 def _route(host: VirtualHost, route: Route) -> route_components_pb2.Route:
     namespace, name = host.host
     built = route_components_pb2.Route(
-        name=route.name, match=_match(route.match), metadata=metadata(host=name, namespace=namespace, kind=route.kind)
+        name=route.name,
+        match=route_match(route.match),
+        metadata=metadata(host=name, namespace=namespace, kind=route.kind),
+        typed_per_filter_config=per_filter(route),
     )
+    set_headers(built, route.changes)
+    if route.answered_by_proxy:
+        _set_answer(built, route)
+    else:
+        _set_action(built.route, route)
+    return built
+
+
+def _set_answer(built: route_components_pb2.Route, route: Route) -> None:
     if route.refusal:
         built.direct_response.status = route.refusal.status
         built.direct_response.body.inline_string = route.refusal.body
-        return built
-    action = built.route
+    elif route.redirect:
+        built.redirect.CopyFrom(redirect_action(route.redirect))
+    elif route.answer:
+        built.direct_response.status = route.answer.status
+        if route.answer.body:
+            built.direct_response.body.inline_bytes = route.answer.body
+
+
+def _set_action(action: route_components_pb2.RouteAction, route: Route) -> None:
     action.timeout.CopyFrom(duration(route.timeout or 0))
     action.upgrade_configs.extend(_upgrades())
     if route.retries.attempts:
         action.retry_policy.CopyFrom(_retry_policy(route.retries))
+    set_rewrite(action, route)
+    for mirror in route.mirrors:
+        fraction = base_pb2.RuntimeFractionalPercent(default_value=fractional(mirror.percent))
+        action.request_mirror_policies.add(cluster=mirror.cluster.name, runtime_fraction=fraction)
     _destinations(action, route.destinations)
-    return built
 
 
 def _destinations(action: route_components_pb2.RouteAction, destinations: tuple[Destination, ...]) -> None:
-    if len(destinations) == 1:
+    if len(destinations) == 1 and destinations[0].changes == UNCHANGED:
         action.cluster = destinations[0].cluster.name
         return
     for destination in destinations:
         entry = action.weighted_clusters.clusters.add(name=destination.cluster.name)
         entry.weight.value = destination.weight
+        set_headers(entry, destination.changes)
+        entry.host_rewrite_literal = destination.changes.authority
 
 
 def _upgrades() -> list[route_components_pb2.RouteAction.UpgradeConfig]:
@@ -114,41 +143,15 @@ def _retry_policy(retries: Retries) -> route_components_pb2.RetryPolicy:
         name="envoy.retry_host_predicates.previous_hosts",
         typed_config=to_any(previous_hosts_pb2.PreviousHostsPredicate()),
     )
-    return route_components_pb2.RetryPolicy(
+    built = route_components_pb2.RetryPolicy(
         retry_on=",".join(retries.retry_on),
         num_retries=wrappers_pb2.UInt32Value(value=retries.attempts),
         per_try_timeout=duration(retries.per_try_timeout) if retries.per_try_timeout else None,
-        retry_host_predicate=[previous_hosts],
-        host_selection_retry_max_attempts=5,
+        retriable_status_codes=retries.statuses,
     )
-
-
-def _match(match: Match) -> route_components_pb2.RouteMatch:
-    built = route_components_pb2.RouteMatch()
-    if match.uri.kind == "exact":
-        built.path = match.uri.value
-    elif match.uri.kind == "prefix":
-        built.prefix = match.uri.value
-    else:
-        built.safe_regex.regex = match.uri.value
-    for name, value in match.headers:
-        built.headers.append(_header(name, value))
-    if match.method:
-        built.headers.append(_header(":method", match.method))
-    for method in match.excluded_methods:
-        built.headers.add(name=":method", invert_match=True).string_match.exact = method
+    if retries.elsewhere:
+        built.retry_host_predicate.append(previous_hosts)
+        built.host_selection_retry_max_attempts = 5
+    if retries.backoff:
+        built.retry_back_off.base_interval.CopyFrom(duration(retries.backoff))
     return built
-
-
-def _header(name: str, value: StringMatch | None) -> route_components_pb2.HeaderMatcher:
-    if value is None:
-        return route_components_pb2.HeaderMatcher(name=name, present_match=True)
-    return route_components_pb2.HeaderMatcher(name=name, string_match=_string(value))
-
-
-def _string(match: StringMatch) -> string_pb2.StringMatcher:
-    if match.kind == "exact":
-        return string_pb2.StringMatcher(exact=match.value)
-    if match.kind == "prefix":
-        return string_pb2.StringMatcher(prefix=match.value)
-    return string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=match.value))

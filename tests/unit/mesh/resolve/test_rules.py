@@ -96,14 +96,14 @@ def test_a_split_leaves_match_timeout_and_retries_alone():
 
 
 def test_a_match_with_an_unknown_part_never_matches_and_is_told():
-    rule = vs({"hosts": ["payment"], "http": [{"match": [{"queryParams": {"a": {"exact": "b"}}}], "route": [to()]}]})
-    assert [p.message.partition(" ")[0] for p in rule.problems] == ["spec.http[0].match[0].queryParams"]
+    rule = vs({"hosts": ["payment"], "http": [{"match": [{"cookies": {"a": {"exact": "b"}}}], "route": [to()]}]})
+    assert [p.message.partition(" ")[0] for p in rule.problems] == ["spec.http[0].match[0].cookies"]
     (only,) = routes(world(routing=[rule]))
     assert only.refusal is not None
 
 
 def test_a_rule_with_nothing_that_we_implement_answers_so():
-    rule = vs({"hosts": ["payment"], "http": [{"redirect": {"uri": "/b"}}]})
+    rule = vs({"hosts": ["payment"], "http": [{"teleport": {"uri": "/b"}}]})
     (only,) = routes(world(routing=[rule]))
     assert only.refusal is not None
     assert (only.refusal.status, "spec.http[0]" in only.refusal.body) == (501, True)
