@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from mesh.api.capture import CAPTURE_PREFIX, CaptureSettings, read_capture, unknown_capture
 from mesh.api.names import (
     ADMIN_PORT,
     INBOUND_EXTRA_PORT,
     INBOUND_PORT,
+    INIT_CONTAINER,
     INJECT_LABEL,
+    ISTIO_PROXY_CONTAINER,
+    METRICS_PORT,
     OUTBOUND_PORT,
+    PROBE_PORT,
     PROXY_CONTAINER,
+    PROXY_UID,
     READY_PORT,
 )
+from mesh.inject.choice import RefusedError, pod_choice
+from mesh.inject.probes import KEEP_ANNOTATION, rewrite_probes
 from mesh.inject.proxyenv import proxy_environment
+from mesh.inject.rules import init_container
 from mesh.proxy.bootstrap import READY_PATH, ProxySettings, bootstrap, envoy_args
+from mesh.proxy.identityfiles import MOUNT, VOLUME, volume, volume_mount
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from mesh.ir.views import Capture
+    from mesh.proxy.probes import AppProbe
 
 __all__ = ["INJECTED", "STATUS_ANNOTATION", "InjectConfig", "Injection", "RefusedError", "inject"]
 
 STATUS_ANNOTATION: Final = "coalmine.dev/status"
 INJECTED: Final = "injected"
-_DISABLED: Final = "disabled"
-_ENABLED: Final = "enabled"
 _SINGLE_PORTS: Final = {ADMIN_PORT, OUTBOUND_PORT, INBOUND_PORT, READY_PORT}
 _DEFAULT_GRACE: Final = 30
-
-
-class RefusedError(ValueError):
-    """The pod cannot be in the mesh as it is; the message names the field and what to do."""
+_USER: Final = {"runAsGroup": PROXY_UID, "runAsNonRoot": True, "runAsUser": PROXY_UID}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +50,26 @@ class InjectConfig:
 
     Attributes:
         xds_address: ``host:port`` of the control plane as pods reach it.
-        capture: ``env`` sets ``http_proxy`` in the app's containers.
+        capture: ``env`` sets ``http_proxy`` in the app's containers; ``iptables`` redirects the pod's packets.
         envoy: The sidecar's command.
         image: The sidecar's image.
+        init_image: Image of the init container that redirects packets.
+        iptables_restore: Its ``iptables-restore`` command.
         drain_seconds: How long an app that is told to end keeps serving first, while the callers' proxies learn that it
             goes; 0 adds no such wait.
         log_level: Envoy's log level.
+        mount_root: What precedes the paths of mounted files: empty in containers, whose file system is their own.
     """
 
     xds_address: str
     capture: Capture = "env"
     envoy: str = "envoy"
     image: str = "docker.io/envoyproxy/envoy:distroless-v1.40.0"
+    init_image: str = "registry.k8s.io/build-image/distroless-iptables:v0.9.1"
+    iptables_restore: str = "iptables-restore"
     drain_seconds: int = 3
     log_level: str = "warning"
+    mount_root: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,77 +98,118 @@ def inject(pod: dict[str, Any], config: InjectConfig) -> Injection:
         RefusedError: The pod asks for a sidecar and cannot have one.
     """
     metadata, spec = pod.get("metadata") or {}, pod.get("spec") or {}
-    if _opted_out(metadata) or _has_sidecar(metadata, spec):
+    if pod_choice(metadata) is False or _has_sidecar(metadata, spec):
         return Injection()
     _check(spec, config)
-    operations = [_annotate(metadata)]
-    sidecars = [_sidecar(config), *(spec.get("initContainers") or [])]
-    operations.append(_set("/spec/initContainers", sidecars))
-    warnings: list[str] = []
-    drains = False
+    if any(c["name"] == ISTIO_PROXY_CONTAINER for c in _all_containers(spec)):
+        return Injection(warnings=("the pod has Istio's sidecar already: it gets none of ours",))
+    changed = copy.deepcopy(spec)
+    if config.capture == "iptables":
+        added, warnings = _captured(metadata, changed, config)
+    else:
+        added, warnings = _proxied(metadata, changed, config)
+    drains = [_drain(container, spec, config) for container in changed.get("containers") or []]
+    operations = [_annotate(metadata), _set("/spec/initContainers", [*added, *(changed.get("initContainers") or [])])]
+    operations.append(_set("/spec/volumes", [*(spec.get("volumes") or []), volume()]))
     for index, container in enumerate(spec.get("containers") or []):
-        path = f"/spec/containers/{index}"
-        environment, warning = proxy_environment(container)
-        if environment is not None:
-            operations.append(_set(f"{path}/env", environment))
-        if warning:
-            warnings.append(warning)
-        if (lifecycle := _drain(container, spec, config)) is not None:
-            drains = True
-            operations.append(_set(f"{path}/lifecycle", lifecycle))
-    if drains:
+        operations += _differences(f"/spec/containers/{index}", container, changed["containers"][index])
+    if any(drains):
         operations.append(_set("/spec/terminationGracePeriodSeconds", _grace(spec) + config.drain_seconds))
     return Injection(tuple(operations), tuple(warnings))
+
+
+def _proxied(metadata: Mapping[str, Any], spec: dict[str, Any], config: InjectConfig) -> tuple[list[Any], list[str]]:
+    """Point the containers at the sidecar; return what goes before the init containers, and warnings."""
+    warnings = []
+    for container in spec.get("containers") or []:
+        environment, warning = proxy_environment(container)
+        if environment is not None:
+            container["env"] = environment
+        if warning:
+            warnings.append(warning)
+    moot = sorted(key for key in metadata.get("annotations") or {} if key.startswith(CAPTURE_PREFIX))
+    warnings += [f"metadata.annotations[{key}] has no effect without capture by iptables" for key in moot]
+    return [_sidecar(config)], warnings
+
+
+def _captured(metadata: Mapping[str, Any], spec: dict[str, Any], config: InjectConfig) -> tuple[list[Any], list[str]]:
+    """Point the probes at the sidecar; return what goes before the init containers, and warnings."""
+    annotations = metadata.get("annotations") or {}
+    try:
+        settings = read_capture(annotations)
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+    warnings = [f"metadata.annotations[{name}] is not implemented: no effect" for name in unknown_capture(annotations)]
+    probes: list[AppProbe] = []
+    if annotations.get(KEEP_ANNOTATION) != "false":
+        probes = _redirect_probes(spec, settings, warnings)
+    return [init_container(settings, config.init_image, config.iptables_restore), _sidecar(config, probes)], warnings
+
+
+def _redirect_probes(spec: dict[str, Any], settings: CaptureSettings, warnings: list[str]) -> list[AppProbe]:
+    changes, probes, told = rewrite_probes(spec, settings.takes)
+    warnings += told
+    for path, value in changes:
+        *parents, last = path.split("/")
+        node: Any = spec
+        for part in parents:
+            node = node[int(part)] if isinstance(node, list) else node[part]
+        node[last] = value
+    return probes
+
+
+def _differences(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [_set(f"{path}/{key}", value) for key, value in after.items() if before.get(key) != value]
+
+
+def _all_containers(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [c for kind in ("initContainers", "containers") for c in spec.get(kind) or []]
 
 
 def _set(path: str, value: Any) -> dict[str, Any]:
     return {"op": "add", "path": path, "value": value}  # "add" replaces what is there
 
 
-def _opted_out(metadata: dict[str, Any]) -> bool:
-    choices = {
-        f"metadata.{kind}[{INJECT_LABEL}]": value
-        for kind in ("labels", "annotations")
-        if (value := (metadata.get(kind) or {}).get(INJECT_LABEL)) is not None
-    }
-    for where, value in choices.items():
-        if value not in {_ENABLED, _DISABLED}:
-            raise RefusedError(f"{where} is {value!r}: write {_ENABLED} or {_DISABLED}")
-    return _DISABLED in choices.values()
-
-
 def _has_sidecar(metadata: dict[str, Any], spec: dict[str, Any]) -> bool:
-    named = [
-        c for kind in ("initContainers", "containers") for c in spec.get(kind) or [] if c["name"] == PROXY_CONTAINER
-    ]
+    named = [c["name"] for c in _all_containers(spec) if c["name"] in {PROXY_CONTAINER, INIT_CONTAINER}]
     if not named:
         return False
     if (metadata.get("annotations") or {}).get(STATUS_ANNOTATION) == INJECTED:
         return True
-    raise RefusedError(f"a container of the pod is called {PROXY_CONTAINER}, the sidecar's name: give it another one")
+    raise RefusedError(f"a container of the pod is called {named[0]}, a name of the mesh's: give it another one")
 
 
 def _check(spec: dict[str, Any], config: InjectConfig) -> None:
-    if config.capture == "iptables":
-        raise RefusedError(
-            "capture by iptables is not implemented yet: run `coalmine mesh serve --capture env`, "
-            f"or label the pod {INJECT_LABEL}: {_DISABLED}"
-        )
     if spec.get("hostNetwork"):
         raise RefusedError(
             "spec.hostNetwork: true: the sidecar's ports would be the node's; "
-            f"set it to false, or label the pod {INJECT_LABEL}: {_DISABLED}"
+            f"set it to false, or label the pod {INJECT_LABEL}: disabled"
         )
+    if any(known["name"] == VOLUME for known in spec.get("volumes") or []):
+        raise RefusedError(f"a volume of the pod is called {VOLUME}, the sidecar's name: give it another one")
     ports = [
         (container["name"], port["containerPort"])
         for container in (*(spec.get("containers") or []), *(spec.get("initContainers") or []))
         for port in container.get("ports") or []
         if port.get("protocol", "TCP") == "TCP"
     ]
-    reserved = _SINGLE_PORTS | set(range(INBOUND_EXTRA_PORT, INBOUND_EXTRA_PORT + len(ports)))
+    if config.capture == "iptables":
+        reserved = _SINGLE_PORTS | {PROBE_PORT, METRICS_PORT}
+        _check_user(spec)
+    else:
+        reserved = _SINGLE_PORTS | set(range(INBOUND_EXTRA_PORT, INBOUND_EXTRA_PORT + len(ports)))
     for name, port in ports:
         if port in reserved:
             raise RefusedError(f"container {name} declares port {port}, which the sidecar needs: use another one")
+
+
+def _check_user(spec: dict[str, Any]) -> None:
+    """What runs as the sidecar's user is not captured."""
+    contexts = [("spec.securityContext", spec.get("securityContext"))]
+    contexts += [(f"container {c['name']}: securityContext", c.get("securityContext")) for c in _all_containers(spec)]
+    for where, context in contexts:
+        if (context or {}).get("runAsUser") == PROXY_UID:
+            raise RefusedError(f"{where}.runAsUser is {PROXY_UID}, the sidecar's user: use another one")
 
 
 def _annotate(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -162,16 +218,21 @@ def _annotate(metadata: dict[str, Any]) -> dict[str, Any]:
     return _set("/metadata/annotations", {STATUS_ANNOTATION: INJECTED})
 
 
-def _sidecar(config: InjectConfig) -> dict[str, Any]:
+def _sidecar(config: InjectConfig, probes: Sequence[AppProbe] = ()) -> dict[str, Any]:
     """A native sidecar: it starts before the app and ends after it."""
-    settings = ProxySettings(config.xds_address, config.capture, log_level=config.log_level)
+    folder = config.mount_root + MOUNT
+    settings = ProxySettings(config.xds_address, config.capture, log_level=config.log_level, identity=folder)
     ready = {"httpGet": {"path": READY_PATH, "port": READY_PORT}, "timeoutSeconds": 1}
     return {
         "name": PROXY_CONTAINER,
         "image": config.image,
         "restartPolicy": "Always",
         "command": [config.envoy],
-        "args": ["--config-yaml", json.dumps(bootstrap(settings), separators=(",", ":")), *envoy_args(settings)],
+        "args": [
+            "--config-yaml",
+            json.dumps(bootstrap(settings, probes=probes), separators=(",", ":")),
+            *envoy_args(settings),
+        ],
         "env": [
             {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
             for name, path in (
@@ -183,11 +244,13 @@ def _sidecar(config: InjectConfig) -> dict[str, Any]:
         "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": 120},
         "readinessProbe": {**ready, "periodSeconds": 5, "failureThreshold": 3},
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "volumeMounts": [volume_mount()],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "privileged": False,
             "readOnlyRootFilesystem": True,
+            **(_USER if config.capture == "iptables" else {}),
         },
     }
 
@@ -197,12 +260,13 @@ def _grace(spec: dict[str, Any]) -> int:
     return _DEFAULT_GRACE if grace is None else int(grace)
 
 
-def _drain(container: dict[str, Any], spec: dict[str, Any], config: InjectConfig) -> dict[str, Any] | None:
-    """Return a lifecycle that keeps the app serving until no caller sends to it, or None to leave it as it is.
+def _drain(container: dict[str, Any], spec: dict[str, Any], config: InjectConfig) -> bool:
+    """Keep the app serving until no caller sends to it; return whether that was needed.
 
     A pod that wants to be gone at once (no grace period) and an app that waits by itself are left alone.
     """
     lifecycle = container.get("lifecycle") or {}
     if not config.drain_seconds or not _grace(spec) or lifecycle.get("preStop"):
-        return None
-    return {**lifecycle, "preStop": {"sleep": {"seconds": config.drain_seconds}}}
+        return False
+    container["lifecycle"] = {**lifecycle, "preStop": {"sleep": {"seconds": config.drain_seconds}}}
+    return True

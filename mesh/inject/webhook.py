@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from mesh.api.names import INJECT_LABEL
+from mesh.inject.choice import wanted_where
 from mesh.inject.pods import Injection, RefusedError, inject
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _is_new_pod(request: dict[str, Any]) -> bool:
     return (kind["group"], kind["kind"], request["operation"]) == ("", "Pod", "CREATE")
 
 
-def webhook_configuration(url: str, ca_bundle: bytes | str) -> dict[str, Any]:
+def webhook_configuration(url: str, ca_bundle: bytes | str, *, istio_labels: bool = True) -> dict[str, Any]:
     """Return the MutatingWebhookConfiguration that makes the API server ask the injector.
 
     It is asked for pods that want a sidecar and no others, so that nobody else depends on it; those that do are not
@@ -80,39 +80,28 @@ def webhook_configuration(url: str, ca_bundle: bytes | str) -> dict[str, Any]:
     Args:
         url: The injector's address, ``https://host:port``.
         ca_bundle: The certificates, in PEM, that its certificate is checked with.
+        istio_labels: Whether ``istio-injection`` and ``sidecar.istio.io/inject`` mean us: where Istio's own injector is,
+            they mean Istio.
     """
     pem = ca_bundle.encode() if isinstance(ca_bundle, str) else ca_bundle
     client = {"url": url.removesuffix("/").removesuffix(PATH) + PATH, "caBundle": base64.b64encode(pem).decode()}
-    by_namespace = _webhook(
-        "namespace.inject.coalmine.dev",
-        client,
-        namespaces=[_expression(INJECT_LABEL, "In", "enabled")],
-        pods=[_expression(INJECT_LABEL, "NotIn", "disabled")],
-    )
-    by_pod = _webhook(
-        "pod.inject.coalmine.dev",
-        client,
-        namespaces=[_expression(INJECT_LABEL, "NotIn", "enabled")],
-        # Any other value than "disabled": a misspelt one is refused rather than ignored.
-        pods=[{"key": INJECT_LABEL, "operator": "Exists"}, _expression(INJECT_LABEL, "NotIn", "disabled")],
-    )
+    webhooks = [
+        _webhook(f"{name}.inject.coalmine.dev", client, namespaces=namespaces, pods=pods)
+        for name, namespaces, pods in wanted_where(istio_labels=istio_labels)
+    ]
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": WEBHOOK_NAME, "labels": {"app.kubernetes.io/part-of": "coalmine"}},
-        "webhooks": [by_namespace, by_pod],
+        "webhooks": webhooks,
     }
-
-
-def _expression(key: str, operator: str, value: str) -> dict[str, Any]:
-    return {"key": key, "operator": operator, "values": [value]}
 
 
 def _webhook(
     name: str, client: dict[str, str], *, namespaces: list[dict[str, Any]], pods: list[dict[str, Any]]
 ) -> dict[str, Any]:
     # kube-system is never ours: a cluster that is starting up must not wait for the mesh.
-    system = _expression("kubernetes.io/metadata.name", "NotIn", "kube-system")
+    system = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"]}
     return {
         "name": name,
         "clientConfig": client,

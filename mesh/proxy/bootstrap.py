@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mesh.api.names import ADMIN_PORT, READY_PORT
+from mesh.proxy.identityfiles import MOUNT, ROOTS_SECRET, TOKEN_SECRET, file_secret
+from mesh.proxy.probes import probe_resources
 from mesh.xds.telemetry import ANSWERED_BOUNDS_US, ANSWERED_US, SILENT_BOUNDS_MS, SILENT_MS, STATS_PREFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mesh.ir.views import Capture
+    from mesh.proxy.probes import AppProbe
 
 __all__ = ["PROXY_ATTRIBUTE", "READY_PATH", "ProxySettings", "bootstrap", "envoy_args"]
 
@@ -39,12 +44,15 @@ class ProxySettings:
             with ``iptables`` it is on the pod's own loopback, out of others' reach.
         cluster: Name of the Envoy node's cluster, shown in the control plane's log.
         log_level: Envoy's log level.
+        identity: Folder of the files that prove who is who, see ``mesh.proxy.identityfiles``; None for a control plane
+            without TLS, which only tests have.
     """
 
     xds_address: str
     capture: Capture
     cluster: str = "coalmine"
     log_level: str = "warning"
+    identity: str | None = MOUNT
 
 
 def bootstrap(
@@ -53,6 +61,7 @@ def bootstrap(
     pod_ip: str = "$(POD_IP)",
     pod: str = "$(POD_NAME)",
     namespace: str = "$(POD_NAMESPACE)",
+    probes: Sequence[AppProbe] = (),
 ) -> dict[str, Any]:
     """Return the bootstrap as Envoy reads it from JSON.
 
@@ -61,18 +70,23 @@ def bootstrap(
         pod_ip: The pod's address, or the variable that the kubelet puts it in place of.
         pod: The pod's name, likewise.
         namespace: The pod's namespace, likewise.
+        probes: What the kubelet asks the application through the sidecar.
 
     Raises:
         ValueError: ``settings.xds_address`` is not ``host:port``.
     """
+    probe_listeners, probe_clusters = probe_resources(probes, pod_ip)
     admin = pod_ip if settings.capture == "env" else "127.0.0.1"
     return {
         "node": {"id": f"sidecar~{pod_ip}~{pod}.{namespace}", "cluster": settings.cluster},
         "admin": {"address": _address(admin, ADMIN_PORT), "ignore_global_conn_limit": True},
         "dynamic_resources": _dynamic_resources(),
         "static_resources": {
-            "clusters": [_control_plane(name, settings.xds_address) for name in (_XDS_CLUSTER, _TELEMETRY_CLUSTER)],
-            "listeners": [_readiness(pod_ip)],
+            "clusters": [
+                *(_control_plane(name, settings) for name in (_XDS_CLUSTER, _TELEMETRY_CLUSTER)),
+                *probe_clusters,
+            ],
+            "listeners": [_readiness(pod_ip), *probe_listeners],
         },
         "stats_config": _stats_config(),
         "stats_flush_interval": "1s",
@@ -119,15 +133,21 @@ def _dynamic_resources() -> dict[str, Any]:
     }
 
 
-def _control_plane(name: str, xds_address: str) -> dict[str, Any]:
+def _control_plane(name: str, settings: ProxySettings) -> dict[str, Any]:
     """Telemetry has a connection of its own, so that a large report never delays configuration."""
-    host, separator, port = xds_address.rpartition(":")
+    host, separator, port = settings.xds_address.rpartition(":")
     if not separator or not host or not port.isdigit():
-        msg = f"xds_address {xds_address!r}: write it as host:port"
+        msg = f"xds_address {settings.xds_address!r}: write it as host:port"
         raise ValueError(msg)
     host = host.removeprefix("[").removesuffix("]")
     endpoint = {"endpoint": {"address": _address(host, int(port))}}
-    return {
+    options: dict[str, Any] = {
+        "@type": f"{_TYPES}extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    if settings.identity is not None:
+        options["http_filters"] = _token_filters(settings.identity)
+    cluster = {
         "name": name,
         "type": "STATIC" if _is_ip(host) else "STRICT_DNS",
         "connect_timeout": "1s",
@@ -135,14 +155,53 @@ def _control_plane(name: str, xds_address: str) -> dict[str, Any]:
             # TCP's own keepalive: gRPC servers count HTTP/2 pings on a quiet connection as abuse and close it.
             "tcp_keepalive": {"keepalive_probes": 3, "keepalive_time": 10, "keepalive_interval": 5}
         },
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": f"{_TYPES}extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
-        },
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
+    if settings.identity is not None:
+        cluster["transport_socket"] = _server_tls(host, settings.identity)
+    return cluster
+
+
+def _token_filters(folder: str) -> list[dict[str, Any]]:
+    """Put the pod's token on every stream to the control plane."""
+    injector = {
+        "@type": f"{_TYPES}extensions.filters.http.credential_injector.v3.CredentialInjector",
+        "overwrite": True,
+        "credential": {
+            "name": "envoy.http.injected_credentials.generic",
+            "typed_config": {
+                "@type": f"{_TYPES}extensions.http.injected_credentials.generic.v3.Generic",
+                "header": "authorization",
+                "header_value_prefix": "Bearer ",
+                "credential": file_secret(TOKEN_SECRET, folder),
+            },
+        },
+    }
+    codec = {"@type": f"{_TYPES}extensions.filters.http.upstream_codec.v3.UpstreamCodec"}
+    return [
+        {"name": "envoy.filters.http.credential_injector", "typed_config": injector},
+        {"name": "envoy.filters.http.upstream_codec", "typed_config": codec},
+    ]
+
+
+def _server_tls(host: str, folder: str) -> dict[str, Any]:
+    """The token goes to nobody but the control plane: its certificate is of our roots and has the address we call."""
+    address = _is_ip(host)
+    name = {"san_type": "IP_ADDRESS" if address else "DNS", "matcher": {"exact": host}}
+    context: dict[str, Any] = {
+        "@type": f"{_TYPES}extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {
+            "alpn_protocols": ["h2"],
+            "combined_validation_context": {
+                "default_validation_context": {"match_typed_subject_alt_names": [name]},
+                "validation_context_sds_secret_config": file_secret(ROOTS_SECRET, folder),
+            },
+        },
+    }
+    if not address:
+        context["sni"] = host
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
 def _is_ip(host: str) -> bool:

@@ -17,6 +17,7 @@ from mesh.inject.pods import InjectConfig, RefusedError, inject
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "inject"
 CONFIG = InjectConfig(xds_address="127.0.0.1:15010", envoy="/usr/bin/envoy")
+CAPTURED = InjectConfig(xds_address="coalmine-mesh.coalmine-system.svc:15010", capture="iptables")
 
 
 def pod(*containers: dict[str, Any], metadata: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
@@ -58,10 +59,32 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+CAPTURED_CASE = pod(
+    {
+        "name": "app",
+        "image": "app:1",
+        "ports": [{"name": "http", "containerPort": 8080}, {"name": "grpc", "containerPort": 9090}],
+        "startupProbe": {"tcpSocket": {"port": "http"}, "failureThreshold": 30},
+        "livenessProbe": {"grpc": {"port": 9090, "service": "live"}},
+        "readinessProbe": {"httpGet": {"path": "/ready?full=1", "port": "http"}, "periodSeconds": 2},
+        "lifecycle": {"postStart": {"httpGet": {"path": "/warm", "port": 8443, "scheme": "HTTPS"}}},
+    },
+    {"name": "helper", "image": "h:1", "livenessProbe": {"exec": {"command": ["true"]}}},
+    metadata={
+        "annotations": {
+            "traffic.sidecar.istio.io/excludeOutboundPorts": "5432, 6379",
+            "traffic.sidecar.istio.io/excludeInboundPorts": "9100",
+            "traffic.sidecar.istio.io/includeOutboundIPRanges": "10.96.0.0/16,10.244.0.0/16",
+        }
+    },
+    initContainers=[{"name": "migrate", "image": "m:1"}],
+)
+
+
+@pytest.mark.parametrize("name", [*CASES, "captured"])
 def test_golden(name):
     path = GOLDEN / f"{name}.yaml"
-    after = injected(CASES[name])
+    after = injected(CAPTURED_CASE, CAPTURED) if name == "captured" else injected(CASES[name])
     for container in after["spec"]["initContainers"]:
         if container["name"] == PROXY_CONTAINER:  # as an object, so that a change can be read
             container["args"][1] = json.loads(container["args"][1])
@@ -77,8 +100,9 @@ def test_an_injected_pod_stays_as_it_is():
 
 
 @pytest.mark.parametrize("kind", ["labels", "annotations"])
-def test_a_pod_can_opt_out(kind):
-    assert inject(pod(metadata={kind: {"coalmine.dev/inject": "disabled"}}), CONFIG).patch == ()
+@pytest.mark.parametrize(("key", "value"), [("coalmine.dev/inject", "disabled"), ("sidecar.istio.io/inject", "false")])
+def test_a_pod_can_opt_out(kind, key, value):
+    assert inject(pod(metadata={kind: {key: value}}), CONFIG).patch == ()
 
 
 def test_opting_out_is_for_pods_that_could_not_be_injected_too():
@@ -128,7 +152,20 @@ def test_variables_come_before_those_that_refer_to_them():
     [
         pytest.param(pod(hostNetwork=True), CONFIG, "hostNetwork", id="host-network"),
         pytest.param(
-            pod(), InjectConfig(xds_address="a:1", capture="iptables"), "not implemented yet", id="capture-iptables"
+            pod(metadata={"annotations": {"traffic.sidecar.istio.io/excludeOutboundPorts": "http"}}),
+            CAPTURED,
+            "excludeOutboundPorts.*'http' is not a port number",
+            id="no-port",
+        ),
+        pytest.param(
+            pod(metadata={"annotations": {"traffic.sidecar.istio.io/includeOutboundIPRanges": "10.0.0.0/99"}}),
+            CAPTURED,
+            "includeOutboundIPRanges.*is not an address range",
+            id="no-range",
+        ),
+        pytest.param(pod(securityContext={"runAsUser": 1337}), CAPTURED, "runAsUser is 1337", id="sidecars-user"),
+        pytest.param(
+            pod(metadata={"labels": {"sidecar.istio.io/inject": "flase"}}), CONFIG, "true or false", id="istio-misspelt"
         ),
         pytest.param(
             pod(metadata={"labels": {"coalmine.dev/inject": "yes"}}), CONFIG, "enabled or disabled", id="misspelt"
@@ -136,7 +173,7 @@ def test_variables_come_before_those_that_refer_to_them():
         pytest.param(
             pod(metadata={"annotations": {"coalmine.dev/inject": ""}}), CONFIG, "annotations", id="empty-annotation"
         ),
-        pytest.param(pod({"name": PROXY_CONTAINER, "image": "x"}), CONFIG, "sidecar's name", id="name-taken"),
+        pytest.param(pod({"name": PROXY_CONTAINER, "image": "x"}), CONFIG, "name of the mesh's", id="name-taken"),
         *(
             pytest.param(
                 pod({"name": "app", "image": "x", "ports": [{"containerPort": port}]}), CONFIG, str(port), id=str(port)
