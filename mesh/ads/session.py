@@ -4,8 +4,8 @@ What is sent when (make before break, so that no request meets a cluster that is
 
 1. Clusters, and with every changed cluster its endpoints once more: Envoy warms a changed cluster until they come.
 2. Listeners, when clusters and endpoints are held.
-3. Routes, when listeners and the secrets that were asked for are held as well, and all *vital* clusters (those that a TrafficSplit sends requests to) have
-   been accepted together with their endpoints in some version.
+3. Routes, when listeners and the secrets and filters that they name are held as well, and all *vital* clusters (those
+   that a TrafficSplit sends requests to) have been accepted together with their endpoints in some version.
 4. Clusters are taken away when the routes that no longer name them are held.
 
 One response of a type is in flight at a time; changes meanwhile are merged. What the proxy asks for by name is answered
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from mesh.ads.ledger import Ledger
 from mesh.ads.messages import Response
-from mesh.xds.resources import CDS, EDS, LDS, RDS, SDS, TYPES, Resource, Snapshot
+from mesh.xds.resources import CDS, ECDS, EDS, LDS, RDS, SDS, TYPES, Resource, Snapshot
 from mesh.xds.routes import OUTBOUND_ROUTES
 
 if TYPE_CHECKING:
@@ -34,6 +34,15 @@ __all__ = ["TIMEOUT", "Session"]
 
 TIMEOUT: Final = 5.0
 """Seconds until a response without an answer is given up."""
+_BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
+    CDS: (),
+    EDS: (),
+    SDS: (),
+    LDS: (CDS, EDS),
+    ECDS: (),
+    RDS: (CDS, EDS, SDS, LDS, ECDS),
+}
+"""What is held before additions of a type are sent."""
 
 
 class Session:
@@ -145,13 +154,10 @@ class Session:
             endpoints.forget(cluster.name, now)
 
     def _may_add(self, type_url: str, now: float) -> bool:
-        before = {CDS: (), EDS: (), SDS: (), LDS: (CDS, EDS), RDS: (CDS, EDS, SDS, LDS)}[type_url]
-        secrets = self._ledgers[SDS]
-        # Nobody asks for the endpoints of a cluster that was refused, nor for secrets that nothing names.
-        ignored: dict[str, Container[str]] = {
-            EDS: self._ledgers[CDS].refused,
-            SDS: secrets.pending - secrets.names,
-        }
+        before = _BEFORE[type_url]
+        # Nobody asks for the endpoints of a cluster that was refused, nor for what no listener names.
+        ignored: dict[str, Container[str]] = {EDS: self._ledgers[CDS].refused}
+        ignored |= {t: self._ledgers[t].pending - self._ledgers[t].names for t in (SDS, ECDS)}
         if not all(self._ledgers[t].settled(now, TIMEOUT, ignored.get(t, ())) for t in before):
             return False
         return type_url != RDS or self._has_vital()

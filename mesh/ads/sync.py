@@ -18,6 +18,7 @@ _SHORT: Final = {
     "Cluster": "CDS",
     "ClusterLoadAssignment": "EDS",
     "Listener": "LDS",
+    "TypedExtensionConfig": "ECDS",
     "RouteConfiguration": "RDS",
     "Secret": "SDS",
 }

@@ -31,7 +31,7 @@ DRY_RUN_ANNOTATION: Final = "istio.io/dry-run"
 """On a policy: with ``true`` it decides nothing."""
 
 _TEMPLATE: Final = re.compile(r"\{\*\*?\}")
-_HEADER: Final = re.compile(r"request\.headers\[([!#$%&'*+.^_`|~0-9A-Za-z-]+)\]")
+_HEADER: Final = re.compile(r"request\.headers\[(:?[!#$%&'*+.^_`|~0-9A-Za-z-]+)\]")
 _CLAIM: Final = re.compile(r"request\.auth\.claims((\[[^\[\]]+\])+)")
 
 

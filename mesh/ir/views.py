@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from mesh.ir.authz import Authorization
+
 if TYPE_CHECKING:
+    from mesh.ir.authz import JwtRule
     from mesh.ir.identity import MtlsMode
     from mesh.ir.services import ContainerPort, ServiceKey
     from mesh.ir.traffic import ClusterKey, Split, Upstream, VirtualHost
@@ -60,6 +63,8 @@ class ProxyView:
         address: IP of its pod, to listen on.
         inbound: The pod's own ports.
         outbound: Whom it may call.
+        authorization: Who may call it.
+        tokens: The tokens that it takes.
     """
 
     namespace: str
@@ -67,3 +72,5 @@ class ProxyView:
     address: str
     inbound: tuple[Inbound, ...]
     outbound: Outbound
+    authorization: Authorization = field(default_factory=Authorization)
+    tokens: tuple[JwtRule, ...] = ()

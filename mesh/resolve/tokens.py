@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.api.requestauthentication import RequestAuthenticationSpec
 from mesh.ir.authz import JwtRule
+from mesh.resolve.keysets import usable_keys
+from mesh.resolve.problems import Problem
 from mesh.resolve.rules import read_rule
 from mesh.resolve.selection import Selection, selection
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 
     from mesh.api import requestauthentication as api
     from mesh.ir.services import Service, ServiceKey, Workload
-    from mesh.resolve.problems import Problem
     from mesh.resolve.rules import Rule
 
 __all__ = ["JwtIndex", "key_source", "key_sources", "read_request_authentication"]
@@ -70,6 +71,15 @@ class JwtIndex:
                 continue
             chosen, wrong = selection(rule.spec, rule.ref, services)
             problems += wrong
+            problems += [
+                Problem(
+                    rule.ref,
+                    "Invalid",
+                    f"spec.jwtRules[{index}].jwks: no key in it can be used: every token is refused",
+                )
+                for index, jwt in enumerate(rule.spec.jwt_rules)
+                if jwt.jwks and not usable_keys(jwt.jwks)
+            ]
             self._rules.append((chosen, tuple(_resolve(jwt, keys) for jwt in rule.spec.jwt_rules)))
         self.problems = tuple(problems)
 
@@ -84,7 +94,7 @@ def _resolve(rule: api.JwtRule, keys: Mapping[str, str]) -> JwtRule:
     return JwtRule(
         issuer=rule.issuer,
         audiences=rule.audiences,
-        jwks=rule.jwks or (keys.get(source, "") if source else ""),
+        jwks=usable_keys(rule.jwks or (keys.get(source, "") if source else "")),
         from_headers=tuple((h.name, h.prefix) for h in rule.from_headers),
         from_params=rule.from_params,
         from_cookies=rule.from_cookies,

@@ -11,6 +11,7 @@ from mesh.api.virtualservice import MESH_GATEWAY
 from mesh.ir.services import DEFAULT_HTTP_PORT
 from mesh.ir.traffic import ClusterKey, OutlierDetection, Split, Upstream, VirtualHost
 from mesh.ir.views import Inbound, Outbound, ProxyView
+from mesh.resolve.authz import AuthzIndex
 from mesh.resolve.clauses import Caller
 from mesh.resolve.hosts import domains, external_domains, service_key
 from mesh.resolve.kinds import ROUTES_ANNOTATION, read_kinds, told_apart
@@ -20,6 +21,7 @@ from mesh.resolve.problems import Problem, Ref
 from mesh.resolve.routes import RouteResolver
 from mesh.resolve.rules import Rule, RuleIndex, index_rules
 from mesh.resolve.splits import Splits, resolve_splits
+from mesh.resolve.tokens import JwtIndex
 from mesh.resolve.virtualservices import VirtualServices
 
 if TYPE_CHECKING:
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
 
     from mesh.api.destinationrule import DestinationRuleSpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
+    from mesh.api.requestauthentication import RequestAuthenticationSpec
     from mesh.api.trafficsplit import TrafficSplitSpec
     from mesh.api.virtualservice import VirtualServiceSpec
     from mesh.ir.services import Endpoint, Service, ServiceKey, Workload
+    from mesh.resolve.authz import PolicyRule
 
 __all__ = ["World"]
 
@@ -50,6 +54,9 @@ class World:
         destination_rules: All of them.
         traffic_splits: All of them.
         peer_authentications: All of them.
+        authorization_policies: All of them.
+        request_authentications: All of them.
+        token_keys: Key sets that were fetched, by where they are from.
     """
 
     services: Mapping[ServiceKey, Service]
@@ -59,6 +66,9 @@ class World:
     destination_rules: tuple[Rule[DestinationRuleSpec], ...] = ()
     traffic_splits: tuple[Rule[TrafficSplitSpec], ...] = ()
     peer_authentications: tuple[Rule[PeerAuthenticationSpec], ...] = ()
+    authorization_policies: tuple[PolicyRule, ...] = ()
+    request_authentications: tuple[Rule[RequestAuthenticationSpec], ...] = ()
+    token_keys: Mapping[str, str] = field(default_factory=dict)
     _outbound: dict[Scope, Outbound] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
@@ -78,6 +88,16 @@ class World:
     @cached_property
     def _backends(self) -> dict[ServiceKey, Split]:
         return self.splits.backend_of()
+
+    @cached_property
+    def authorization(self) -> AuthzIndex:
+        """Who may call whom."""
+        return AuthzIndex(self.authorization_policies, self.services)
+
+    @cached_property
+    def tokens(self) -> JwtIndex:
+        """Which tokens are taken where."""
+        return JwtIndex(self.request_authentications, self.services, self.token_keys)
 
     @cached_property
     def peers(self) -> PeerModes:
@@ -110,6 +130,7 @@ class World:
         own += [p for r in self.destination_rules for p in r.problems]
         own += [p for r in self.traffic_splits for p in r.problems]
         own += [p for r in self.peer_authentications for p in r.problems]
+        own += [*self.authorization.problems, *self.tokens.problems]
         own += [*self.peers.problems, *self.peers.shadowed(self.workloads.values())]
         gateways = [
             Problem(
@@ -140,6 +161,8 @@ class World:
             address=workload.address,
             inbound=tuple(sorted(inbound.values(), key=lambda i: i.listen)),
             outbound=self.outbound(*self.scope(workload)),
+            authorization=self.authorization.of(workload),
+            tokens=self.tokens.of(workload),
         )
 
     def scope(self, workload: Workload) -> Scope:

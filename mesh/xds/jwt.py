@@ -14,7 +14,7 @@ from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_authn
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from google.protobuf import empty_pb2
 
-from mesh.xds.clusters import ads, to_any
+from mesh.xds.messages import ads, to_any
 
 if TYPE_CHECKING:
     from mesh.ir.authz import JwtRule
@@ -26,6 +26,14 @@ JWT_CONFIG: Final = "jwt"
 JWT_METADATA: Final = "envoy.filters.http.jwt_authn"
 """Filter name of the dynamic metadata that holds the payload of a valid token."""
 PAYLOAD: Final = "payload"
+_NOBODYS: Final = (
+    '{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"nobody",'
+    '"x":"DHDVA1r25Qpl-8cNSeqP6az-3kP3J1w622lKbHPwGTk","y":"GnThfTLkyomAkSA4kq52Z5RTIhI4UN1Bru7WYp2FJYk"}]}'
+)
+"""In place of keys that are not known, since Envoy refuses a set without a key: no token fits this one.
+
+Its x is the SHA-256 of "coalmine: nobody has this key 0", so there is a point but nobody knows a private key to it.
+"""
 _TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 
 
@@ -65,8 +73,7 @@ def _provider(rule: JwtRule) -> jwt_authn.JwtProvider:
     provider = jwt_authn.JwtProvider(
         issuer=rule.issuer,
         audiences=rule.audiences,
-        # Without a usable key Envoy refuses every token, which is what is wanted while keys are not known.
-        local_jwks=base_pb2.DataSource(inline_string=rule.jwks or '{"keys":[]}'),
+        local_jwks=base_pb2.DataSource(inline_string=rule.jwks or _NOBODYS),
         forward=rule.forward,
         from_params=rule.from_params,
         from_cookies=rule.from_cookies,

@@ -12,8 +12,12 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from google.protobuf import wrappers_pb2
 
 from mesh.api.names import OUTBOUND_PORT
+from mesh.ir.authz import Authorization
+from mesh.xds.auditlog import audit_log
 from mesh.xds.clusters import inbound_name
+from mesh.xds.jwt import jwt_filter
 from mesh.xds.messages import ads, duration, socket, to_any
+from mesh.xds.rbac import Place, authorization_filters, network_filters
 from mesh.xds.routeactions import action_filters
 from mesh.xds.routes import OUTBOUND_ROUTES
 from mesh.xds.tls import CONNECTION_SECONDS, filter_chains, inspector
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["OUTBOUND_LISTENER", "inbound_listener", "outbound_listener"]
 
 OUTBOUND_LISTENER: Final = "outbound"
+NOBODY_ASKED: Final = Authorization()
 _HCM: Final = "envoy.filters.network.http_connection_manager"
 _TCP: Final = "envoy.filters.network.tcp_proxy"
 _ROUTER: Final = "envoy.filters.http.router"
@@ -48,15 +53,26 @@ def outbound_listener(address: str, requests: Sequence[Any], attempts: Sequence[
     return _listener(OUTBOUND_LISTENER, socket(address, OUTBOUND_PORT), base_pb2.OUTBOUND, (_HCM, manager))
 
 
-def inbound_listener(inbound: Inbound, address: str) -> listener_pb2.Listener:
-    """Return the listener in front of one of the pod's own ports: a filter chain for each kind of connection."""
+def inbound_listener(
+    inbound: Inbound, address: str, authorization: Authorization = NOBODY_ASKED
+) -> listener_pb2.Listener:
+    """Return the listener in front of one of the pod's own ports: a filter chain for each kind of connection.
+
+    Args:
+        inbound: The port.
+        address: IP of the pod.
+        authorization: Who may call it; for a port of HTTP it comes with the routes.
+    """
     name = inbound_name(inbound)
     tcp = inbound.target.protocol == "tcp"
 
     def make(chain: Chain) -> listener_components_pb2.FilterChain:
-        kind, config = _inbound_tcp(name, chain) if tcp or chain.name == "tls" else _inbound_http(name, chain)
+        opaque = tcp or chain.name == "tls"
+        kind, config = _inbound_tcp(name, chain) if opaque else _inbound_http(name, chain)
+        config.access_log.append(audit_log(inbound.target.number, tcp=opaque))
         entry = listener_components_pb2.Filter(name=kind, typed_config=to_any(config))
-        return listener_components_pb2.FilterChain(filters=[entry])
+        before = network_filters(authorization, Place(address, inbound.target.number)) if opaque else ()
+        return listener_components_pb2.FilterChain(filters=[*before, entry])
 
     listener = listener_pb2.Listener(
         name=name,
@@ -82,7 +98,9 @@ def _inbound_tcp(name: str, chain: Chain) -> tuple[str, Any]:
 
 
 def _inbound_http(name: str, chain: Chain) -> tuple[str, Any]:
-    manager = _manager("inbound", name, (), ())
+    manager = _manager("inbound", name, (), (), filters=[jwt_filter(), *authorization_filters()])
+    # Rules about paths mean the path that the application sees.
+    manager.normalize_path.value = True
     if chain.name == "mtls":
         manager.common_http_protocol_options.max_connection_duration.CopyFrom(duration(_BOUND_SECONDS))
         # With HTTP/1.1 the end is announced with an answer, so that no request meets a closed connection.

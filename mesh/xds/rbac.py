@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.config.rbac.v3 import rbac_pb2
@@ -20,7 +20,8 @@ from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac
 
-from mesh.xds.clusters import to_any
+from mesh.xds.auditlog import AUDIT_PREFIX
+from mesh.xds.messages import to_any
 from mesh.xds.rbacmatch import permission, principal
 
 if TYPE_CHECKING:
@@ -30,10 +31,8 @@ if TYPE_CHECKING:
 
     from mesh.ir.authz import Action, Authorization, AuthzPolicy, AuthzRule, Clause, Condition
 
-__all__ = ["AUDIT_METADATA", "Place", "authorization_filters", "network_filters", "route_authorization"]
+__all__ = ["Place", "authorization_filters", "network_filters", "route_authorization"]
 
-AUDIT_METADATA: Final = ("envoy.common", "access_log_hint")
-"""Filter and key of the dynamic metadata that is true where a policy audits the request."""
 _ORDER: Final[tuple[Action, ...]] = ("AUDIT", "DENY", "ALLOW")
 _ACTIONS: Final[dict[Action, rbac_pb2.RBAC.Action.ValueType]] = {
     "AUDIT": rbac_pb2.RBAC.LOG,
@@ -79,7 +78,7 @@ def route_authorization(authorization: Authorization, place: Place) -> dict[str,
         override = http_rbac.RBACPerRoute()  # empty: the filter is off
         rules = _rules(authorization.of(action), action, place)
         if rules is not None:
-            override.rbac.rules.CopyFrom(rules)
+            override.rbac.CopyFrom(http_rbac.RBAC(rules=rules, **_naming(rules, action)))
         found[filter_name(action)] = to_any(override)
     return found
 
@@ -90,9 +89,17 @@ def network_filters(authorization: Authorization, place: Place) -> list[listener
     for action in _ORDER:
         rules = _rules(authorization.on_tcp().of(action), action, place)
         if rules is not None:
-            config = network_rbac.RBAC(rules=rules, stat_prefix="tcp.")
+            config = network_rbac.RBAC(rules=rules, stat_prefix="tcp.", **_naming(rules, action))
             found.append(listener_components_pb2.Filter(name=filter_name(action), typed_config=to_any(config)))
     return found
+
+
+def _naming(rules: rbac_pb2.RBAC, action: Action) -> dict[str, Any]:
+    """Return what makes an audit say by which rule: the action LOG alone says only that there is one."""
+    if action != "AUDIT":
+        return {}
+    named = rbac_pb2.RBAC(action=rbac_pb2.RBAC.ALLOW, policies=rules.policies)
+    return {"shadow_rules": named, "shadow_rules_stat_prefix": AUDIT_PREFIX}
 
 
 def _rules(policies: Iterable[AuthzPolicy], action: Action, place: Place) -> rbac_pb2.RBAC | None:

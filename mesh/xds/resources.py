@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-__all__ = ["CDS", "EDS", "LDS", "RDS", "SDS", "TYPES", "Resource", "Snapshot", "SplitMark", "pack"]
+__all__ = ["CDS", "ECDS", "EDS", "LDS", "RDS", "SDS", "TYPES", "Resource", "Snapshot", "SplitMark", "pack"]
 
 _PREFIX = "type.googleapis.com/"
 CDS: Final = f"{_PREFIX}envoy.config.cluster.v3.Cluster"
+ECDS: Final = f"{_PREFIX}envoy.config.core.v3.TypedExtensionConfig"
 EDS: Final = f"{_PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment"
 LDS: Final = f"{_PREFIX}envoy.config.listener.v3.Listener"
 RDS: Final = f"{_PREFIX}envoy.config.route.v3.RouteConfiguration"
 SDS: Final = f"{_PREFIX}envoy.extensions.transport_sockets.tls.v3.Secret"
-TYPES: Final = (CDS, EDS, SDS, LDS, RDS)
+TYPES: Final = (CDS, EDS, SDS, LDS, ECDS, RDS)
 """In the order in which additions are sent."""
 
 

@@ -15,9 +15,11 @@ from mesh.xds.clusters import inbound_name
 from mesh.xds.matching import route_match
 from mesh.xds.messages import duration, to_any
 from mesh.xds.metadata import metadata
+from mesh.xds.rbac import Place, route_authorization
 from mesh.xds.routeactions import fractional, per_filter, redirect_action, set_headers, set_rewrite
 
 if TYPE_CHECKING:
+    from mesh.ir.authz import Authorization
     from mesh.ir.traffic import Destination, Retries, Route, VirtualHost
     from mesh.ir.views import Inbound, Outbound
 
@@ -51,12 +53,19 @@ def outbound_routes(outbound: Outbound) -> route_pb2.RouteConfiguration:
     )
 
 
-def inbound_routes(inbound: Inbound) -> route_pb2.RouteConfiguration:
-    """Return the routes of one of the pod's own ports: everything goes to the application."""
+def inbound_routes(inbound: Inbound, address: str, authorization: Authorization) -> route_pb2.RouteConfiguration:
+    """Return the routes of one of the pod's own ports: everything that may pass goes to the application.
+
+    Args:
+        inbound: The port.
+        address: IP of the pod.
+        authorization: Who may call it.
+    """
     name = inbound_name(inbound)
     route = route_components_pb2.Route(
         match=route_components_pb2.RouteMatch(prefix="/"),
         route=route_components_pb2.RouteAction(cluster=name, timeout=duration(0), upgrade_configs=_upgrades()),
+        typed_per_filter_config=route_authorization(authorization, Place(address, inbound.target.number)),
     )
     host = route_components_pb2.VirtualHost(name=name, domains=["*"], routes=[route])
     return route_pb2.RouteConfiguration(name=name, virtual_hosts=[host])

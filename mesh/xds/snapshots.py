@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mesh.xds.clusters import endpoints, inbound_cluster, inbound_name, upstream_cluster
+from mesh.xds.jwt import JWT_CONFIG, jwt_config
 from mesh.xds.listeners import OUTBOUND_LISTENER, inbound_listener, outbound_listener
-from mesh.xds.resources import CDS, EDS, LDS, RDS, SDS, Resource, Snapshot, SplitMark, pack
+from mesh.xds.resources import CDS, ECDS, EDS, LDS, RDS, SDS, Resource, Snapshot, SplitMark, pack
 from mesh.xds.routes import OUTBOUND_ROUTES, inbound_routes, outbound_routes
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class SnapshotBuilder:
             secrets: Its certificate and the roots that it trusts.
         """
         shared = self._outbound(view.outbound)
-        key = ("view", view.address, view.inbound, id(shared), secrets)
+        own = (view.address, view.inbound, view.authorization, view.tokens)
+        key = ("view", own, id(shared), secrets)
         # The shared part is in the value as well, so that its id cannot be another object's meanwhile.
         kept: tuple[_Shared, Snapshot] = self._once(key, lambda: (shared, self._snapshot(view, shared, secrets)))
         return kept[1]
@@ -79,13 +81,18 @@ class SnapshotBuilder:
         for port in view.inbound:
             name = inbound_name(port)
             clusters[name] = self._make(("cds", port, address), name, partial(inbound_cluster, port, address))
-            listeners[name] = self._make(("lds", port, address), name, partial(inbound_listener, port, address))
-            if port.target.protocol == "http":
-                routes[name] = self._make(("rds", port), name, partial(inbound_routes, port))
+            http, rules = port.target.protocol == "http", view.authorization
+            build = partial(inbound_listener, port, address, rules)
+            listeners[name] = self._make(("lds", port, address, None if http else rules), name, build)
+            if http:
+                build = partial(inbound_routes, port, address, rules)
+                routes[name] = self._make(("rds", port, address, rules), name, build)
         outbound = partial(outbound_listener, address, self._requests, self._attempts)
         listeners[OUTBOUND_LISTENER] = self._make(("lds", address), OUTBOUND_LISTENER, outbound)
         held = {secret.name: secret for secret in secrets}
-        resources = {CDS: clusters, EDS: shared[EDS], SDS: held, LDS: listeners, RDS: routes}
+        tokens = self._make(("ecds", view.tokens), JWT_CONFIG, partial(jwt_config, view.tokens))
+        filters = {JWT_CONFIG: tokens}
+        resources = {CDS: clusters, EDS: shared[EDS], SDS: held, LDS: listeners, ECDS: filters, RDS: routes}
         return Snapshot(
             resources=MappingProxyType(resources),
             vital=frozenset(key.name for key in view.outbound.vital),

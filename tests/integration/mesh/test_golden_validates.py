@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
+import functools
 import json
 import subprocess
 from importlib import metadata
@@ -11,6 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 pytestmark = pytest.mark.integration
 
@@ -28,6 +34,7 @@ def static(told: dict[str, Any]) -> dict[str, Any]:
     """Return what a proxy is told as a bootstrap that needs no control plane."""
     told = copy.deepcopy(told)
     endpoints = {e["clusterName"]: e for e in told["ClusterLoadAssignment"]}
+    filters = {f["name"]: f["typedConfig"] for f in told["TypedExtensionConfig"]}
     routes = {r["name"]: r for r in told["RouteConfiguration"]}
     for cluster in told["Cluster"]:
         if cluster.pop("edsClusterConfig", None):
@@ -38,7 +45,41 @@ def static(told: dict[str, Any]) -> dict[str, Any]:
                 config = entry["typedConfig"]
                 if rds := config.pop("rds", None):
                     config["routeConfig"] = routes[rds["routeConfigName"]]
-    return {"static_resources": {"clusters": told["Cluster"], "listeners": told["Listener"]}}
+                for http_filter in config.get("httpFilters", ()):
+                    if http_filter.pop("configDiscovery", None):
+                        http_filter["typedConfig"] = filters[http_filter["name"]]
+    resources = {"clusters": told["Cluster"], "listeners": told["Listener"]}
+    return {"static_resources": with_certificates(resources)}
+
+
+def with_certificates(config: Any) -> Any:
+    """Return a configuration with a certificate in place of the names of those that come by SDS."""
+    if isinstance(config, list):
+        return [with_certificates(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    found = {key: with_certificates(value) for key, value in config.items()}
+    if found.pop("tlsCertificateSdsSecretConfigs", None):
+        certificate, key = pair()
+        own = {"certificateChain": {"inlineString": certificate}, "privateKey": {"inlineString": key}}
+        checked = found.pop("combinedValidationContext")["defaultValidationContext"]
+        found |= {
+            "tlsCertificates": [own],
+            "validationContext": {**checked, "trustedCa": {"inlineString": certificate}},
+        }
+    return found
+
+
+@functools.cache
+def pair() -> tuple[str, str]:
+    """Return a certificate and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now, name = dt.datetime.now(dt.UTC), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mesh")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - dt.timedelta(hours=1))
+    certificate = builder.not_valid_after(now + dt.timedelta(hours=1)).sign(key, hashes.SHA256())
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return certificate.public_bytes(Encoding.PEM).decode(), secret.decode()
 
 
 def validate(told: dict[str, Any]) -> subprocess.CompletedProcess[str]:
