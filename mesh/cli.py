@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from mesh.ca.roots import SecretError
 from mesh.wiring.kube import KubeError
 from mesh.wiring.serve import ServeConfig, serve
 
@@ -54,6 +55,28 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--capture", type=click.Choice(["env", "iptables"]), default="env", show_default=True)
 @click.option("--envoy", default="envoy", show_default=True, help="The sidecar's command.")
+@click.option(
+    "--namespace", default="coalmine-system", show_default=True, help="The control plane's own, where its Secret is."
+)
+@click.option(
+    "--certificate-seconds",
+    type=click.FloatRange(min=2),
+    default=24 * 3600,
+    show_default=True,
+    help="How long a workload's certificate lives; it is renewed at half of that.",
+)
+@click.option(
+    "--root-hold-seconds",
+    type=click.FloatRange(min=0),
+    default=180,
+    show_default=True,
+    help="How long each step of a root's exchange lasts at least: longer than kubelets take to refresh files.",
+)
+@click.option(
+    "--mount-root",
+    default="",
+    help="What precedes the paths of mounted files in pods; '.' for pods that are processes.",
+)
 @click.option("--verbose", is_flag=True, help="Say more.")
 def serve_command(*, verbose: bool, **options: Any) -> None:
     """Run the control plane."""
@@ -68,5 +91,5 @@ def serve_command(*, verbose: bool, **options: Any) -> None:
     options["webhook_url"] = options["webhook_url"] or f"https://{options['webhook_address']}"
     try:
         asyncio.run(serve(ServeConfig(**options)))
-    except (KubeError, OSError, RuntimeError) as error:
+    except (KubeError, OSError, RuntimeError, SecretError) as error:
         raise click.ClickException(str(error)) from error

@@ -193,6 +193,9 @@ def _mesh(layout: Layout, settings: Settings, envoy: Path | None) -> Sequence[st
         **_webhook_certificate(layout),
         "endpoints": "pods",
         "capture": "env",
+        # Pods are processes here: what is mounted for them lies under their working folder, and is fresh in seconds.
+        "mount-root": ".",
+        "root-hold-seconds": 15,
     }
     return _flags(flags if envoy is None else {**flags, "envoy": envoy})
 

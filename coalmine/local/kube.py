@@ -93,9 +93,11 @@ class Api:
         if root not in self._resources:
             self._resources[root] = self.get(root, timeout=_APPLY_SECONDS) or {"resources": []}
         for resource in self._resources[root]["resources"]:
-            if resource["kind"] == kind and "/" not in resource["name"] and not resource["namespaced"]:
-                return f"{root}/{resource['name']}"
-        raise LocalError(f"{file}: this Kubernetes has no {kind} of {version} outside namespaces")
+            if resource["kind"] == kind and "/" not in resource["name"]:
+                if not resource["namespaced"]:
+                    return f"{root}/{resource['name']}"
+                return f"{root}/namespaces/{document['metadata']['namespace']}/{resource['name']}"
+        raise LocalError(f"{file}: this Kubernetes has no {kind} of {version}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,13 @@ import grpc.aio
 
 from mesh.ads.messages import build_of, decode, encode
 from mesh.ads.session import Session
+from mesh.proxy.callers import RefusedError, bearer_token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from mesh.ads.messages import Response
+    from mesh.proxy.callers import Authenticate
     from mesh.xds.resources import Snapshot
 
 __all__ = ["AdsServer", "proxy_of"]
@@ -28,6 +30,9 @@ _OPTIONS: Final = (
     # Two control planes on one port would each get half of the proxies.
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_time_ms", 30_000),
+    # A proxy shows its token when a stream begins: so that it does so again now and then. It keeps what it holds.
+    ("grpc.max_connection_age_ms", 30 * 60_000),
+    ("grpc.max_connection_age_grace_ms", 5_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
@@ -67,6 +72,7 @@ class AdsServer:
             the proxy's streams; it keeps what it holds and comes again.
         clock: Monotonic seconds.
         changed: Called in the event loop when a proxy has come, gone, acknowledged or refused.
+        authenticate: Checks that a stream is its proxy's; None takes everybody's word, which only tests do.
     """
 
     def __init__(
@@ -75,23 +81,33 @@ class AdsServer:
         *,
         clock: Callable[[], float],
         changed: Callable[[], None] = lambda: None,
+        authenticate: Authenticate | None = None,
     ) -> None:
         self.grpc: Final = grpc.aio.server(options=_OPTIONS)
         self._source = source
         self._clock = clock
         self._changed = changed
+        self._authenticate = authenticate
         self._streams: dict[str, list[_Stream]] = {}
         self._ticker: asyncio.Task[None] | None = None
         handler = grpc.stream_stream_rpc_method_handler(self._serve)
         self.grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}),))
 
-    async def start(self, address: str) -> int:
+    async def start(self, address: str, credentials: Any = None) -> int:
         """Listen on ``host:port`` (port 0 takes a free one); return the port.
+
+        Args:
+            address: Where.
+            credentials: gRPC's server credentials; None serves without TLS.
 
         Raises:
             RuntimeError: The address cannot be listened on.
         """
-        port: int = self.grpc.add_insecure_port(address)
+        port: int = (
+            self.grpc.add_insecure_port(address)
+            if credentials is None
+            else self.grpc.add_secure_port(address, credentials)
+        )
         await self.grpc.start()
         self._ticker = asyncio.create_task(self._tick())
         return port
@@ -126,13 +142,17 @@ class AdsServer:
 
     async def _serve(self, requests: AsyncIterator[bytes], context: Any) -> None:
         stream = _Stream()
-        reader = asyncio.create_task(self._read(stream, requests))
+        token = bearer_token(dict(context.invocation_metadata()))
+        reader = asyncio.create_task(self._read(stream, requests, token))
         try:
             while True:
                 item = await stream.outbox.get()
                 if item is None:
                     return
-                if isinstance(item, Exception):
+                if isinstance(item, RefusedError):
+                    code = grpc.StatusCode.PERMISSION_DENIED if item.known else grpc.StatusCode.UNAUTHENTICATED
+                    await context.abort(code, f"coalmine: {item}")
+                elif isinstance(item, Exception):
                     await context.abort(grpc.StatusCode.INTERNAL, f"coalmine: {item}")
                 else:
                     await context.write(encode(item))
@@ -140,29 +160,34 @@ class AdsServer:
             reader.cancel()
             self._leave(stream)
 
-    async def _read(self, stream: _Stream, requests: AsyncIterator[bytes]) -> None:
+    async def _read(self, stream: _Stream, requests: AsyncIterator[bytes], token: str) -> None:
         """Feed the session; whatever goes wrong ends the stream, since a silent one would hang the proxy."""
         try:
             async for wire in requests:
                 request, node_id = decode(wire)
                 if not stream.proxy:
                     stream.build = build_of(wire)
-                    self._join(stream, node_id)
+                    await self._join(stream, node_id, token)
                 if request.error is not None:
                     log.warning("%s refused %s: %s", stream.proxy, request.type_url, request.error)
                 stream.send(stream.session.receive(request, self._clock()))
                 if request.nonce:
                     self._changed()
+        except RefusedError as error:
+            log.warning("refused a stream: %s", error)
+            stream.fail(error)
         except Exception as error:
             log.warning("stream of %s ends: %s", stream.proxy or "an unknown proxy", error, exc_info=True)
             stream.fail(error)
         else:
             stream.outbox.put_nowait(None)
 
-    def _join(self, stream: _Stream, node_id: str) -> None:
+    async def _join(self, stream: _Stream, node_id: str, token: str) -> None:
         proxy = proxy_of(node_id)
         if proxy is None:
             raise ValueError(f"node id {node_id!r} is not sidecar~<address>~<pod>.<namespace>")
+        if self._authenticate is not None:
+            await self._authenticate(token, proxy)
         stream.proxy = proxy
         self._streams.setdefault(proxy, []).append(stream)
         log.info("%s connected", proxy)

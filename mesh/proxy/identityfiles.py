@@ -27,12 +27,12 @@ AUDIENCE: Final = "coalmine"
 CONFIG_MAP: Final = "coalmine-ca-root"
 VOLUME: Final = "coalmine-identity"
 MOUNT: Final = "/var/run/secrets/coalmine"
-ROOTS_SECRET: Final = "coalmine-roots"
+ROOTS_SECRET: Final = "coalmine-roots"  # noqa: S105 - a name
 TOKEN_SECRET: Final = "coalmine-token"  # noqa: S105 - a name
 _TOKEN_FILE: Final = "token"  # noqa: S105 - a name
 _TOKEN_SECONDS: Final = 3600
 _FILES: Final = {ROOTS_SECRET: "roots.json", TOKEN_SECRET: "token.json"}
-_SECRET: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+_TYPE: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 
 
 def config_map_data(roots: str, folder: str = MOUNT) -> dict[str, str]:
@@ -47,7 +47,7 @@ def config_map_data(roots: str, folder: str = MOUNT) -> dict[str, str]:
         TOKEN_SECRET: {"generic_secret": {"secret": {"filename": f"{folder}/{_TOKEN_FILE}"}}},
     }
     files = {
-        _FILES[name]: json.dumps({"resources": [{"@type": _SECRET, "name": name, **content}]}, separators=(",", ":"))
+        _FILES[name]: json.dumps({"resources": [{"@type": _TYPE, "name": name, **content}]}, separators=(",", ":"))
         for name, content in contents.items()
     }
     return {"root-cert.pem": roots, **files}

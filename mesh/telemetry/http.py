@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -27,7 +27,7 @@ _TICK: Final = 0.1
 """Seconds between two looks at whether the open window is due."""
 
 
-def make_app(store: TelemetryStore, ready: Callable[[], bool]) -> web.Application:
+def make_app(store: TelemetryStore, ready: Callable[[], bool], check: Any = None) -> web.Application:
     """Return the application with ``/readyz``, ``/v1/telemetry`` and ``/v1/telemetry/{namespace}/{service}``.
 
     It also keeps the store's windows moving while it runs.
@@ -35,9 +35,10 @@ def make_app(store: TelemetryStore, ready: Callable[[], bool]) -> web.Applicatio
     Args:
         store: What is served.
         ready: Whether the control plane is ready to be asked.
+        check: aiohttp middleware that asks callers for a token; None asks nobody, which only loopback may do.
     """
     streams = _Streams(store)
-    app = web.Application()
+    app = web.Application(middlewares=[check] if check else ())
 
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n") if ready() else web.Response(status=503, text="not ready\n")

@@ -12,12 +12,14 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from mesh.api.telemetry import LATENCY_BOUNDS_MS
 from mesh.proxy.bootstrap import PROXY_ATTRIBUTE
+from mesh.proxy.callers import RefusedError, bearer_token
 from mesh.telemetry.counters import BUCKETS, Counts, Host, Report, Series
 from mesh.xds import telemetry as names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from mesh.proxy.callers import Authenticate
     from mesh.telemetry.store import TelemetryStore
 
 __all__ = ["SERVICE", "BadReportError", "add_to_server", "decode"]
@@ -47,19 +49,30 @@ class BadReportError(ValueError):
     """What was sent is not a report of one of our sidecars; the message says what is missing."""
 
 
-def add_to_server(server: grpc.aio.Server, store: TelemetryStore) -> None:
+def add_to_server(server: grpc.aio.Server, store: TelemetryStore, authenticate: Authenticate | None = None) -> None:
     """Make a gRPC server take the sidecars' reports into the store.
 
     A report is one message with all totals of a proxy, about 1 KiB for each pod it has called and kind of request: give the server
     ``grpc.max_receive_message_length`` of some MiB.
+
+    Args:
+        server: The server.
+        store: Where reports go.
+        authenticate: Checks that a report is its proxy's own; None takes everybody's word, which only tests do.
     """
 
     async def export(request: Any, context: grpc.aio.ServicerContext) -> Any:
         try:
             report = decode(request)
+            if authenticate is not None:
+                await authenticate(bearer_token(dict(context.invocation_metadata())), report.proxy)
         except BadReportError as error:
             _log.warning("refused a report from %s: %s", context.peer(), error)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except RefusedError as error:
+            _log.warning("refused a report from %s: %s", context.peer(), error)
+            code = grpc.StatusCode.PERMISSION_DENIED if error.known else grpc.StatusCode.UNAUTHENTICATED
+            await context.abort(code, str(error))
         else:
             store.observe(report)
         return metrics_service_pb2.ExportMetricsServiceResponse()

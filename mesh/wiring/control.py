@@ -8,22 +8,35 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mesh.resolve.objects import read_pod, read_service
-from mesh.resolve.rules import read_destination_rule, read_traffic_split, read_virtual_service
+from mesh.resolve.rules import (
+    read_destination_rule,
+    read_peer_authentication,
+    read_traffic_split,
+    read_virtual_service,
+)
 from mesh.resolve.world import World
-from mesh.wiring.kinds import DESTINATION_RULES, PODS, SERVICES, TRAFFIC_SPLITS, VIRTUAL_SERVICES
+from mesh.wiring.kinds import (
+    DESTINATION_RULES,
+    PEER_AUTHENTICATIONS,
+    PODS,
+    SERVICES,
+    TRAFFIC_SPLITS,
+    VIRTUAL_SERVICES,
+)
 from mesh.wiring.reflector import Reflector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mesh.api.destinationrule import DestinationRuleSpec
+    from mesh.api.peerauthentication import PeerAuthenticationSpec
     from mesh.api.trafficsplit import TrafficSplitSpec
     from mesh.api.virtualservice import VirtualServiceSpec
     from mesh.ir.services import Service, Workload
     from mesh.resolve.rules import Rule
     from mesh.wiring.endpoints import EndpointSource
     from mesh.wiring.kube import Kube
-    from mesh.xds.resources import Snapshot
+    from mesh.xds.resources import Resource, Snapshot
     from mesh.xds.snapshots import SnapshotBuilder
 
 __all__ = ["Control", "Sources"]
@@ -43,6 +56,7 @@ class Sources:
     virtual_services: Reflector[Rule[VirtualServiceSpec]]
     destination_rules: Reflector[Rule[DestinationRuleSpec]]
     traffic_splits: Reflector[Rule[TrafficSplitSpec]]
+    peer_authentications: Reflector[Rule[PeerAuthenticationSpec]]
 
     @classmethod
     def of(
@@ -72,6 +86,9 @@ class Sources:
             virtual_services=Reflector(kube, VIRTUAL_SERVICES, read_virtual_service, changed, optional=True),
             destination_rules=Reflector(kube, DESTINATION_RULES, read_destination_rule, changed, optional=True),
             traffic_splits=Reflector(kube, (TRAFFIC_SPLITS,), read_split, changed, optional=True),
+            peer_authentications=Reflector(
+                kube, PEER_AUTHENTICATIONS, read_peer_authentication, changed, optional=True
+            ),
         )
 
     @property
@@ -83,6 +100,7 @@ class Sources:
             self.virtual_services,
             self.destination_rules,
             self.traffic_splits,
+            self.peer_authentications,
             *self.endpoints.reflectors,
         )
 
@@ -100,6 +118,7 @@ class Sources:
             virtual_services=tuple(self.virtual_services.items.values()),
             destination_rules=tuple(self.destination_rules.items.values()),
             traffic_splits=tuple(self.traffic_splits.items.values()),
+            peer_authentications=tuple(self.peer_authentications.items.values()),
         )
 
 
@@ -109,16 +128,23 @@ class Control:
     Args:
         builder: Makes snapshots.
         published: Called after each rebuild.
+        secrets: Returns the secrets of a pod's proxy.
 
     Attributes:
         world: The present world; None until everything was observed once. Proxies that come earlier wait, so that a
             control plane that starts takes nothing away from them.
     """
 
-    def __init__(self, builder: SnapshotBuilder, published: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        builder: SnapshotBuilder,
+        published: Callable[[], None],
+        secrets: Callable[[Workload], tuple[Resource, ...]],
+    ) -> None:
         self.world: World | None = None
         self._builder = builder
         self._published = published
+        self._secrets = secrets
         self._dirty = asyncio.Event()
 
     def changed(self) -> None:
@@ -133,7 +159,7 @@ class Control:
         workload = self.world.workloads.get((namespace, name))
         if workload is None or not workload.address:
             return None
-        return self._builder.build(self.world.view(workload))
+        return self._builder.build(self.world.view(workload), self._secrets(workload))
 
     async def run(self, sources: Sources) -> None:
         """Rebuild after each change until cancelled."""

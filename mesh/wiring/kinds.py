@@ -6,14 +6,21 @@ from typing import Final
 
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
 from mesh.api.names import MESH_GROUP, MESH_VERSION
+from mesh.api.peerauthentication import SECURITY_GROUP, SECURITY_VERSIONS
 from mesh.wiring.kube import Kind
 
 __all__ = [
+    "CONFIG_MAPS",
     "DESTINATION_RULES",
     "ENDPOINT_SLICES",
     "EVENTS",
+    "NAMESPACES",
+    "PEER_AUTHENTICATIONS",
     "PODS",
+    "SECRETS",
     "SERVICES",
+    "SUBJECT_ACCESS_REVIEWS",
+    "TOKEN_REVIEWS",
     "TRAFFIC_SPLITS",
     "VIRTUAL_SERVICES",
     "WEBHOOKS",
@@ -21,6 +28,11 @@ __all__ = [
 
 SERVICES: Final = Kind("", "v1", "Service", "services")
 PODS: Final = Kind("", "v1", "Pod", "pods")
+CONFIG_MAPS: Final = Kind("", "v1", "ConfigMap", "configmaps")
+SECRETS: Final = Kind("", "v1", "Secret", "secrets")
+NAMESPACES: Final = Kind("", "v1", "Namespace", "namespaces")
+TOKEN_REVIEWS: Final = Kind("authentication.k8s.io", "v1", "TokenReview", "tokenreviews")
+SUBJECT_ACCESS_REVIEWS: Final = Kind("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews")
 EVENTS: Final = Kind("", "v1", "Event", "events")
 ENDPOINT_SLICES: Final = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 WEBHOOKS: Final = Kind(
@@ -29,3 +41,6 @@ WEBHOOKS: Final = Kind(
 TRAFFIC_SPLITS: Final = Kind(MESH_GROUP, MESH_VERSION, "TrafficSplit", "trafficsplits")
 VIRTUAL_SERVICES: Final = tuple(Kind(ISTIO_GROUP, v, "VirtualService", "virtualservices") for v in ISTIO_VERSIONS)
 DESTINATION_RULES: Final = tuple(Kind(ISTIO_GROUP, v, "DestinationRule", "destinationrules") for v in ISTIO_VERSIONS)
+PEER_AUTHENTICATIONS: Final = tuple(
+    Kind(SECURITY_GROUP, v, "PeerAuthentication", "peerauthentications") for v in SECURITY_VERSIONS
+)

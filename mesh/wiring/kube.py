@@ -157,6 +157,26 @@ class Kube:
         body = {"apiVersion": kind.api_version, "kind": kind.kind, **manifest}
         return await self._json("PATCH", path, query=query, body=body, content_type=_APPLY)
 
+    async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
+        """Return an object.
+
+        Raises:
+            AbsentError: There is none.
+        """
+        return await self._json("GET", kind.path(namespace, name))
+
+    async def replace(self, kind: Kind, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Replace an object, whose ``metadata.resourceVersion`` must be the server's (else ConflictError)."""
+        meta = manifest["metadata"]
+        body = {"apiVersion": kind.api_version, "kind": kind.kind, **manifest}
+        return await self._json("PUT", kind.path(meta.get("namespace"), meta["name"]), body=body)
+
+    async def ask(self, kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:
+        """Return the status that the server gives to a review, which it stores nowhere."""
+        body = {"apiVersion": kind.api_version, "kind": kind.kind, "spec": spec}
+        found: dict[str, Any] = (await self._json("POST", kind.path(), body=body)).get("status") or {}
+        return found
+
     async def create(self, kind: Kind, manifest: dict[str, Any]) -> bool:
         """Create an object; return False when it exists already."""
         try:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import ipaddress
 import logging
 import signal
 import ssl
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -24,18 +26,21 @@ from mesh.telemetry.store import TelemetryStore
 from mesh.wiring import debug
 from mesh.wiring.control import Control, Sources
 from mesh.wiring.endpoints import PodEndpoints, SliceEndpoints
+from mesh.wiring.identity import IdentityConfig, IdentityKeeper
 from mesh.wiring.kinds import WEBHOOKS
 from mesh.wiring.kube import Kube, KubeError
 from mesh.wiring.reports import Reports
 from mesh.wiring.splitstatus import SplitStatuses
+from mesh.wiring.tokens import Tokens, reading_middleware
 from mesh.xds.snapshots import SnapshotBuilder
 from mesh.xds.telemetry import attempt_access_logs, request_access_logs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
     from mesh.ads.session import Session
+    from mesh.ir.services import Workload
     from mesh.ir.views import Capture
 
 __all__ = ["ServeConfig", "serve"]
@@ -61,6 +66,10 @@ class ServeConfig:
         endpoints: ``pods`` or ``endpointslices``.
         capture: How an app's requests reach its sidecar.
         envoy: The sidecar's command.
+        namespace: The control plane's namespace, where its Secret is.
+        certificate_seconds: How long a workload's certificate lives.
+        root_hold_seconds: How long each step of a root's exchange lasts at least.
+        mount_root: What precedes the paths of mounted files in pods.
     """
 
     kubeconfig: str | None
@@ -75,6 +84,10 @@ class ServeConfig:
     endpoints: str
     capture: Capture
     envoy: str
+    namespace: str = "coalmine-system"
+    certificate_seconds: float = 24 * 3600
+    root_hold_seconds: float = 180
+    mount_root: str = ""
 
 
 async def serve(config: ServeConfig) -> None:
@@ -107,31 +120,87 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
         ads.publish()
         if control.world is not None:
             reports.tell(control.world.problems)
-            store.retain({f"{namespace}/{pod}" for namespace, pod in control.world.workloads})
+            present = {f"{namespace}/{pod}" for namespace, pod in control.world.workloads}
+            store.retain(present)
+            keeper.retain(present)
+
+    def offer() -> None:
+        ads.publish()
+
+    keeper = await _identity(config, kube, offer, stopped)
+    tokens = Tokens(kube, clock=time.monotonic)
 
     def session(proxy: str) -> Session | None:
         return ads.session(proxy)
 
-    control = Control(builder, published)
+    control = Control(builder, published, keeper.secrets)
     statuses = SplitStatuses(kube, world=lambda: control.world, session=session, now=_now)
-    ads = AdsServer(control.snapshot, clock=time.monotonic, changed=statuses.refresh)
-    otlp.add_to_server(ads.grpc, store)
+    ads = AdsServer(control.snapshot, clock=time.monotonic, changed=statuses.refresh, authenticate=tokens.admit)
+    otlp.add_to_server(ads.grpc, store, tokens.admit)
     endpoints = PodEndpoints() if config.endpoints == "pods" else SliceEndpoints(kube, control.changed)
     sources = Sources.of(kube, endpoints, control.changed, statuses.seen)
     registered = asyncio.Event()
 
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(config.tls_cert, config.tls_key)
-    inject = InjectConfig(xds_address=config.xds_advertise, capture=config.capture, envoy=config.envoy)
+    inject = InjectConfig(
+        xds_address=config.xds_advertise, capture=config.capture, envoy=config.envoy, mount_root=config.mount_root
+    )
     await stack.enter_async_context(_site(webhook.make_app(inject), config.webhook_address, tls))
-    await ads.start(config.xds_address)
+    await ads.start(config.xds_address, keeper.server.credentials)
     stack.push_async_callback(ads.stop)
-    api = http.make_app(store, lambda: control.world is not None and registered.is_set())
+    check = None if _on_loopback(config.http_address) else reading_middleware(kube, tokens)
+    api = http.make_app(store, lambda: control.world is not None and registered.is_set(), check)
     debug.add_to_app(api, world=lambda: control.world, ads=ads, edges=edges)
     await stack.enter_async_context(_site(api, config.http_address, None))
-    work = [*(r.run() for r in sources.reflectors), control.run(sources), statuses.run(), reports.run()]
+    work = [*(r.run() for r in (*sources.reflectors, keeper.namespaces)), control.run(sources)]
+    work += [statuses.run(), reports.run(), keeper.publish_roots(), keeper.run(partial(_proxies, control, ads))]
     await stack.enter_async_context(_tasks([*work, _register(kube, config, registered)], stopped))
     log.info("discovery and telemetry on %s, API on %s, injection on %s", *_addresses(config))
+
+
+async def _identity(
+    config: ServeConfig, kube: Kube, changed: Callable[[], None], stopped: asyncio.Event
+) -> IdentityKeeper:
+    """Return the authority, however long it takes to read its Secret; without it nobody could be served.
+
+    Raises:
+        SecretError: The Secret does not hold what it should.
+        RuntimeError: The process is to end.
+    """
+    wanted = IdentityConfig(
+        namespace=config.namespace,
+        host=_host(config.xds_advertise),
+        leaf_life=dt.timedelta(seconds=config.certificate_seconds),
+        hold=dt.timedelta(seconds=config.root_hold_seconds),
+        mount_root=config.mount_root,
+    )
+    while not stopped.is_set():
+        try:
+            return await IdentityKeeper.start(kube, wanted, changed)
+        except KubeError as error:
+            log.warning("the mesh's Secret in namespace %s: %s; again in %.0f s", config.namespace, error, _RETRY)
+            await asyncio.sleep(_RETRY)
+    raise RuntimeError("ended before the mesh's Secret could be read")
+
+
+def _proxies(control: Control, ads: AdsServer) -> list[tuple[Workload, Session | None]] | None:
+    if control.world is None:
+        return None
+    running = (w for w in control.world.workloads.values() if w.meshed and w.phase == "Running" and not w.terminating)
+    return [(w, ads.session(f"{w.namespace}/{w.name}")) for w in running]
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]")
+
+
+def _on_loopback(address: str) -> bool:
+    host = _host(address)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _addresses(config: ServeConfig) -> tuple[str, str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coalmine.local.node.environment import ConfigError, build_environment, command_line, references
 from coalmine.local.node.kube import ApiError
+from coalmine.local.node.volumes import MOUNT_POINT, Volumes, mounts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,6 +79,7 @@ class PodContext:
         self.changed = changed
         self.session = services.session
         self._services = services
+        self._volumes = Volumes(services.api)
 
     @property
     def has_inits(self) -> bool:
@@ -112,9 +114,15 @@ class PodContext:
         """Return a container's working folder: its workingDir, else one of its own."""
         if given := container.get("workingDir"):
             return Path(given)
-        folder = self.folder.container(container["name"]) / "work"
-        folder.mkdir(exist_ok=True)
-        return folder
+        return self._own_folder(container)
+
+    async def write_volumes(self, container: Mapping[str, Any]) -> None:
+        """Bring what a container mounts up to date.
+
+        Raises:
+            ConfigError: A volume's source is missing or of an unknown kind.
+        """
+        await self._volumes.write(self.pod, container, self._own_folder(container))
 
     async def prepare(self, container: Mapping[str, Any]) -> tuple[list[str], dict[str, str], Path]:
         """Return command line, environment and working folder for a start.
@@ -131,6 +139,9 @@ class PodContext:
             inherited=os.environ,
             capacity=self._services.capacity,
         )
+        if mounts_of(self.pod, container):
+            await self.write_volumes(container)
+            environment[MOUNT_POINT] = str(self._own_folder(container))
         return command_line(container, environment), environment, self.work_folder(container)
 
     def forget_logs(self, container: str, *, before: int) -> None:
@@ -139,6 +150,11 @@ class PodContext:
             number = path.name.partition(".")[0]
             if number.isdigit() and int(number) < before:
                 path.unlink(missing_ok=True)
+
+    def _own_folder(self, container: Mapping[str, Any]) -> Path:
+        folder = self.folder.container(container["name"]) / "work"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     async def _read(self, kind: str, name: str) -> dict[str, Any] | None:
         namespace = self.pod["metadata"]["namespace"]

@@ -14,6 +14,7 @@ from coalmine.local.node.deadlines import Deadline, first
 from coalmine.local.node.environment import HOST_IP
 from coalmine.local.node.kube import ApiError
 from coalmine.local.node.status import differs, pod_status
+from coalmine.local.node.volumes import refresh_forever
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -99,11 +100,18 @@ class PodWorker:
     async def run(self) -> None:
         """Run the pod until its processes have ended after deletion, and its object and folder are gone."""
         writer = self._task(self._write_statuses(), "status")
+        warn = partial(self.context.emit, "Warning", "FailedMount")
+        volumes = self._task(refresh_forever(self._refresh_volumes, warn), "volumes")
         try:
             await first(self._pass(), asyncio.shield(self._broken))
         finally:
-            await _cancel([*self._lives.values(), writer])
+            await _cancel([*self._lives.values(), writer, volumes])
         self._folder.remove()
+
+    async def _refresh_volumes(self) -> None:
+        for container in self.containers.values():
+            if container.process is not None:
+                await self.context.write_volumes(container.manifest)
 
     async def _pass(self) -> None:
         for container in self.containers.values():

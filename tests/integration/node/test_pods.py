@@ -149,7 +149,7 @@ def test_a_missing_config_map_is_named_and_waited_for(pods, python):
         (
             {"volumeMounts": [{"name": "data", "mountPath": "/data"}]},
             "CreateContainerConfigError",
-            "remove volumeMounts data at /data",
+            "volume 'data' at /data of container 'main'",
         ),
     ],
 )

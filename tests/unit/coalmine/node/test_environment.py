@@ -5,6 +5,7 @@ from base64 import b64encode
 import pytest
 
 from coalmine.local.node.environment import TOKEN_MOUNT, ConfigError, build_environment, command_line, references
+from coalmine.local.node.volumes import mounts_of
 
 POD = {
     "metadata": {
@@ -146,9 +147,17 @@ def test_a_container_without_a_command_is_refused():
     assert caught.value.reason == "ErrImagePull"
 
 
-def test_volumes_are_refused_but_for_the_token():
+def test_volumes_are_files_but_for_the_token_of_every_pod():
     token = {"name": "kube-api-access-x", "mountPath": TOKEN_MOUNT}
-    assert command_line({"name": "c", "command": ["x"], "volumeMounts": [token]}, {}) == ["x"]
+    settings = {"name": "settings", "mountPath": "/etc/app"}
+    pod = {"spec": {"volumes": [{"name": "settings", "configMap": {"name": "app"}}]}}
+    found = mounts_of(pod, {"name": "c", "volumeMounts": [token, settings]})
+    assert [(mount.path, mount.sources) for mount in found] == [("/etc/app", ({"configMap": {"name": "app"}},))]
+
+
+def test_a_volume_that_is_no_file_is_refused():
+    pod = {"spec": {"volumes": [{"name": "data", "emptyDir": {}}]}}
     data = {"name": "data", "mountPath": "/data"}
-    with pytest.raises(ConfigError, match="remove volumeMounts data at /data of container 'c'"):
-        command_line({"name": "c", "command": ["x"], "volumeMounts": [token, data]}, {})
+    with pytest.raises(ConfigError, match="volume 'data' at /data of container 'c': .* remove the mount") as caught:
+        mounts_of(pod, {"name": "c", "volumeMounts": [data]})
+    assert caught.value.event == "FailedMount"

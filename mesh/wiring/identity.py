@@ -1,0 +1,258 @@
+"""The authority at work: its Secret, the roots in every namespace, renewals, and the exchange of a root."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from mesh.ads.credentials import ServerCertificate
+from mesh.ca.authority import Authority
+from mesh.ca.roots import Held, SecretError, dump, first, load, next_step
+from mesh.proxy.identityfiles import CONFIG_MAP, MOUNT, config_map_data
+from mesh.wiring.kinds import CONFIG_MAPS, NAMESPACES, SECRETS
+from mesh.wiring.kube import AbsentError, ConflictError, KubeError
+from mesh.wiring.reflector import Reflector
+from mesh.xds.resources import LDS, SDS, Resource, pack
+from mesh.xds.tls import LEAF, ROOTS, leaf_secret, roots_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from mesh.ads.session import Session
+    from mesh.ca.certificates import Leaf
+    from mesh.ca.roots import Roots
+    from mesh.ir.services import Workload
+    from mesh.wiring.kube import Kube
+
+__all__ = ["ROTATE_ANNOTATION", "SECRET", "IdentityConfig", "IdentityKeeper"]
+
+log = logging.getLogger(__name__)
+SECRET: Final = "coalmine-ca"  # noqa: S105 - a name
+ROTATE_ANNOTATION: Final = "mesh.coalmine.dev/rotate-root"
+"""On the Secret: a new value asks for a new root."""
+_DONE: Final = "mesh.coalmine.dev/rotated-root"
+_LABELS: Final = {"app.kubernetes.io/part-of": "coalmine"}
+_PERIOD: Final = 1.0
+_AGAIN: Final = 300.0
+"""Seconds after which every ConfigMap is written again, should somebody have changed one."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityConfig:
+    """What is told.
+
+    Attributes:
+        namespace: Where the Secret is.
+        host: Host or address under which pods reach the control plane.
+        leaf_life: How long a workload's certificate lives.
+        hold: How long each step of a root's exchange lasts at least.
+        mount_root: What precedes the paths of mounted files.
+    """
+
+    namespace: str
+    host: str
+    leaf_life: timedelta
+    hold: timedelta
+    mount_root: str = ""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class IdentityKeeper:
+    """Keeps everybody's certificates in time. Use ``start`` to make one.
+
+    Args:
+        kube: The client.
+        config: What is told.
+        authority: It.
+        manifest: The Secret.
+        changed: Called when proxies must be offered other secrets.
+
+    Attributes:
+        namespaces: All namespaces; each has a ConfigMap with the roots.
+        server: The certificate of the discovery server.
+    """
+
+    def __init__(
+        self,
+        kube: Kube,
+        config: IdentityConfig,
+        authority: Authority,
+        manifest: dict[str, Any],
+        changed: Callable[[], None],
+    ) -> None:
+        self._kube = kube
+        self._config = config
+        self._authority = authority
+        self._manifest = manifest
+        self._changed = changed
+        self._dirty = asyncio.Event()
+        self.namespaces: Reflector[bool] = Reflector(kube, (NAMESPACES,), _is_living, self._dirty.set)
+        self._packed: dict[str, tuple[Leaf, Resource]] = {}
+        self._trust = pack(ROOTS, roots_secret(authority.roots.trusted))
+        leaf = authority.server(config.host)
+        self.server = ServerCertificate(leaf.chain, leaf.key)
+
+    @classmethod
+    async def start(cls, kube: Kube, config: IdentityConfig, changed: Callable[[], None]) -> IdentityKeeper:
+        """Return a keeper of what the Secret holds, which is made where there is none.
+
+        Raises:
+            KubeError: The Secret can neither be read nor made, for now.
+            SecretError: It does not hold what it should.
+        """
+        manifest = await _create_or_read(kube, config.namespace)
+        authority = Authority(_roots_of(manifest), clock=_now, leaf_life=config.leaf_life)
+        return cls(kube, config, authority, manifest, changed)
+
+    def secrets(self, workload: Workload) -> tuple[Resource, ...]:
+        """Return the secrets of a pod's proxy: its certificate and the roots."""
+        proxy = f"{workload.namespace}/{workload.name}"
+        leaf = self._authority.workload(proxy, workload.identity)
+        known = self._packed.get(proxy)
+        if known is None or known[0] is not leaf:
+            known = self._packed[proxy] = (leaf, pack(LEAF, leaf_secret(leaf.chain, leaf.key)))
+        return (known[1], self._trust)
+
+    def retain(self, proxies: set[str]) -> None:
+        """Forget the certificates of all other proxies."""
+        self._authority.retain(proxies)
+        self._packed = {proxy: known for proxy, known in self._packed.items() if proxy in proxies}
+
+    async def run(self, proxies: Callable[[], Iterable[tuple[Workload, Session | None]] | None]) -> None:
+        """Renew certificates, and exchange the root when that is wanted, until cancelled.
+
+        Args:
+            proxies: Returns the pods that have a sidecar and run, with their streams; None while that is not known.
+        """
+        while True:
+            await asyncio.sleep(_PERIOD)
+            if self._authority.due():
+                self._renew_server()
+                self._changed()
+            if (present := proxies()) is None:
+                continue
+            try:
+                await self._exchange(present)
+            except SecretError as error:
+                log.error("Secret %s/%s: %s: certificates go on as before", self._config.namespace, SECRET, error)  # noqa: TRY400
+            except ConflictError:
+                pass  # somebody has written it meanwhile: the next turn reads that
+            except KubeError as error:
+                log.warning("Secret %s/%s: %s", self._config.namespace, SECRET, error)
+
+    async def publish_roots(self) -> None:
+        """Keep the roots in every namespace until cancelled."""
+        while True:
+            self._dirty.clear()
+            await self._write_roots()
+            try:
+                async with asyncio.timeout(_AGAIN):
+                    await self._dirty.wait()
+            except TimeoutError:
+                continue
+
+    async def _write_roots(self) -> None:
+        roots = self._authority.roots.trusted.decode()
+        data = config_map_data(roots, self._config.mount_root + MOUNT)
+        failed = False
+        for (_, name), living in sorted(self.namespaces.items.items()):
+            meta = {"namespace": name, "name": CONFIG_MAP, "labels": _LABELS}
+            try:
+                if living:
+                    await self._kube.apply(CONFIG_MAPS, {"metadata": meta, "data": data})
+            except AbsentError:
+                continue  # the namespace is gone
+            except KubeError as error:
+                log.warning("ConfigMap %s/%s: %s", name, CONFIG_MAP, error)
+                failed = True
+        if failed:
+            await asyncio.sleep(_PERIOD)
+            self._dirty.set()
+
+    async def _exchange(self, proxies: Iterable[tuple[Workload, Session | None]]) -> None:
+        manifest = await self._kube.get(SECRETS, self._config.namespace, SECRET)
+        # Another control plane may have gone on with it, or a person have put it back.
+        self._adopt(manifest)
+        roots = self._authority.roots
+        notes = manifest["metadata"].get("annotations") or {}
+        asked = notes.get(ROTATE_ANNOTATION)
+        wanted = asked is not None and asked != notes.get(_DONE)
+        following = next_step(
+            roots,
+            self._held(proxies),
+            _now(),
+            wanted=wanted,
+            hold=self._config.hold,
+            leaf_life=self._config.leaf_life,
+        )
+        if following is roots:
+            return
+        written = {**manifest, "data": _encoded(dump(following))}
+        if wanted and following.phase == "adding":
+            written["metadata"] = {**manifest["metadata"], "annotations": {**notes, _DONE: asked}}
+        log.info("exchange of the root: %s -> %s", roots.phase, following.phase)
+        self._adopt(await self._kube.replace(SECRETS, written))
+
+    def _adopt(self, manifest: dict[str, Any]) -> None:
+        if manifest.get("data") == self._manifest.get("data"):
+            return
+        roots = _roots_of(manifest)
+        self._manifest = manifest
+        self._authority.adopt(roots)
+        if self._authority.roots.trusted != _trusted(self._trust):
+            self._trust = pack(ROOTS, roots_secret(roots.trusted))
+            self._dirty.set()
+        self._renew_server()
+        self._changed()
+
+    def _held(self, proxies: Iterable[tuple[Workload, Session | None]]) -> Held:
+        trust = leaves = True
+        for workload, session in proxies:
+            if session is None or not session.holds(LDS):
+                return Held(trust=False, leaves=False)
+            ledger = session.ledgers[SDS]
+            for resource in self.secrets(workload):
+                if resource.name in ledger.names and ledger.held.get(resource.name) != resource.version:
+                    trust = trust and resource.name != ROOTS
+                    leaves = leaves and resource.name != LEAF
+        return Held(trust=trust, leaves=leaves)
+
+    def _renew_server(self) -> None:
+        leaf = self._authority.server(self._config.host)
+        self.server.renew(leaf.chain, leaf.key)
+
+
+async def _create_or_read(kube: Kube, namespace: str) -> dict[str, Any]:
+    """Return the Secret; of several control planes that start at once, one makes it and all use that one."""
+    try:
+        return await kube.get(SECRETS, namespace, SECRET)
+    except AbsentError:
+        meta = {"namespace": namespace, "name": SECRET, "labels": _LABELS}
+        manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque"}
+        if await kube.create(SECRETS, {**manifest, "data": _encoded(dump(first(_now())))}):
+            log.info("made a new root: Secret %s/%s", namespace, SECRET)
+        return await kube.get(SECRETS, namespace, SECRET)
+
+
+def _roots_of(manifest: Mapping[str, Any]) -> Roots:
+    return load({key: base64.b64decode(value) for key, value in (manifest.get("data") or {}).items()})
+
+
+def _encoded(data: Mapping[str, bytes]) -> dict[str, str]:
+    return {key: base64.b64encode(value).decode() for key, value in data.items()}
+
+
+def _trusted(resource: Resource) -> bytes:
+    found: bytes = resource.message.validation_context.trusted_ca.inline_bytes  # type: ignore[attr-defined]
+    return found
+
+
+def _is_living(manifest: Mapping[str, Any]) -> bool:
+    return "deletionTimestamp" not in manifest["metadata"]
