@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Final
 from mesh.ads.ledger import Ledger
 from mesh.ads.messages import Response
 from mesh.xds.resources import CDS, ECDS, EDS, LDS, RDS, SDS, TYPES, Resource, Snapshot
-from mesh.xds.routes import OUTBOUND_ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -51,7 +50,7 @@ class Session:
     def __init__(self) -> None:
         self._ledgers: dict[str, Ledger] = {type_url: Ledger() for type_url in TYPES}
         self._snapshot: Snapshot | None = None
-        self._carried: dict[str, Mapping[str, SplitMark]] = {}
+        self._carried: dict[tuple[str, str], Mapping[str, SplitMark]] = {}
         self._nonce = 0
 
     def receive(self, request: Request, now: float) -> list[Response]:
@@ -75,12 +74,17 @@ class Session:
         self._snapshot = snapshot
         for type_url, ledger in self._ledgers.items():
             ledger.want(snapshot.of(type_url), now)
-        routes = self._ledgers[RDS]
-        if (resource := snapshot.of(RDS).get(OUTBOUND_ROUTES)) is not None:
-            alive = {routes.held.get(OUTBOUND_ROUTES), *routes.in_flight_versions(OUTBOUND_ROUTES)}
-            self._carried = {v: marks for v, marks in self._carried.items() if v in alive}
-            self._carried[resource.version] = snapshot.splits
+        self._carry(snapshot)
         return self._pump(now)
+
+    def _carry(self, snapshot: Snapshot) -> None:
+        """Note which version of each route configuration stands for which state of the TrafficSplits."""
+        routes = self._ledgers[RDS]
+        names = {name for name, _ in self._carried} | {n for mark in snapshot.splits.values() for n in mark.routes}
+        alive = {(n, v) for n in names for v in (routes.held.get(n, ""), *routes.in_flight_versions(n))}
+        self._carried = {key: marks for key, marks in self._carried.items() if key in alive}
+        present = snapshot.of(RDS)
+        self._carried |= {(n, present[n].version): snapshot.splits for n in names if n in present}
 
     def tick(self, now: float) -> list[Response]:
         """Return what is to be sent because time has passed; call it about once a second."""
@@ -88,20 +92,21 @@ class Session:
 
     def generation(self, uid: str) -> int | None:
         """Return the generation of a TrafficSplit that the proxy has acknowledged; None for none."""
-        held = self._ledgers[RDS].held.get(OUTBOUND_ROUTES, "")
-        mark = self._carried.get(held, {}).get(uid)
-        if mark is None or mark.clusters & self._ledgers[CDS].pending:
+        held = self._ledgers[RDS].held
+        marks = {n: mark for n, v in held.items() if (mark := self._carried.get((n, v), {}).get(uid)) is not None}
+        told = [mark for name, mark in marks.items() if name in mark.routes]
+        if not told or any(name not in marks for mark in told for name in mark.routes):
             return None
-        return mark.generation
+        oldest = min(told, key=lambda mark: mark.generation)
+        return None if oldest.clusters & self._ledgers[CDS].pending else oldest.generation
 
     def refusal(self, uid: str) -> str | None:
         """Return what the proxy said when it refused the present state of a TrafficSplit; None when it did not."""
         mark = self._snapshot.splits.get(uid) if self._snapshot else None
         if mark is None:
             return None
-        refused = self._refused_now(RDS, OUTBOUND_ROUTES)
-        for name in sorted(mark.clusters):
-            refused = refused or self._refused_now(CDS, name)
+        found = [(RDS, name) for name in sorted(mark.routes)] + [(CDS, name) for name in sorted(mark.clusters)]
+        refused = next((told for where in found if (told := self._refused_now(*where))), None)
         return refused.message if refused else None
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mesh.api.names import inbound_port
 from mesh.ir.identity import Identity
 
 __all__ = [
@@ -108,6 +109,8 @@ class Workload:
         meshed: It has a sidecar.
         egress: Hosts that it says it calls, from its annotation; None means all.
         service_account: The service account that it runs under.
+        captured: Its packets are redirected to its sidecar.
+        bypassed: Ports that it excludes from that.
     """
 
     namespace: str
@@ -122,6 +125,8 @@ class Workload:
     meshed: bool = False
     egress: tuple[str, ...] | None = None
     service_account: str = "default"
+    captured: bool = False
+    bypassed: frozenset[int] = frozenset()
 
     @property
     def key(self) -> ServiceKey:
@@ -132,6 +137,15 @@ class Workload:
     def identity(self) -> Identity:
         """Who it is."""
         return Identity(self.namespace, self.service_account)
+
+    def entry(self, number: int) -> int | None:
+        """Return where callers connect to so that its sidecar takes calls to a port; None where it takes none."""
+        if not self.meshed:
+            return None
+        if self.captured:
+            return None if number in self.bypassed else number
+        declared = [p.number for p in self.ports]
+        return inbound_port(declared.index(number)) if number in declared else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ __all__ = [
     "Route",
     "Split",
     "StringMatch",
+    "TcpHost",
     "Upstream",
     "VirtualHost",
 ]
@@ -184,6 +185,19 @@ class Upstream:
     def identities(self) -> tuple[Identity, ...]:
         """Whom its endpoints must prove to be, those that speak mutual TLS."""
         return tuple(sorted({e.identity for e in self.endpoints if e.identity}))
+
+
+@dataclass(frozen=True, slots=True)
+class TcpHost:
+    """A TCP port of a Service, as callers reach it whose packets are captured.
+
+    Attributes:
+        cluster: Where connections go.
+        addresses: The Service's cluster IPs (IPv4).
+    """
+
+    cluster: ClusterKey
+    addresses: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

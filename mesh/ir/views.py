@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mesh.ir.authz import JwtRule
     from mesh.ir.identity import MtlsMode
     from mesh.ir.services import ContainerPort, ServiceKey
-    from mesh.ir.traffic import ClusterKey, Split, Upstream, VirtualHost
+    from mesh.ir.traffic import ClusterKey, Split, TcpHost, Upstream, VirtualHost
 
 __all__ = ["Capture", "Inbound", "Outbound", "ProxyView"]
 
@@ -25,7 +25,7 @@ class Inbound:
 
     Attributes:
         listen: The port of the sidecar in front of it.
-        target: The port.
+        target: The port; number 0 stands for all ports that a captured pod does not declare.
         mtls: What callers must speak.
     """
 
@@ -41,6 +41,8 @@ class Outbound:
     virtual_hosts: tuple[VirtualHost, ...]
     upstreams: tuple[Upstream, ...]
     splits: tuple[Split, ...]
+    tcp_hosts: tuple[TcpHost, ...] = ()
+    """Used where packets are captured: an explicit proxy carries HTTP only."""
 
     @property
     def vital(self) -> frozenset[ClusterKey]:
@@ -63,6 +65,7 @@ class ProxyView:
         address: IP of its pod, to listen on.
         inbound: The pod's own ports.
         outbound: Whom it may call.
+        captured: Its pod's packets are redirected to it.
         authorization: Who may call it.
         tokens: The tokens that it takes.
     """
@@ -72,5 +75,6 @@ class ProxyView:
     address: str
     inbound: tuple[Inbound, ...]
     outbound: Outbound
+    captured: bool = False
     authorization: Authorization = field(default_factory=Authorization)
     tokens: tuple[JwtRule, ...] = ()

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mesh.api.names import inbound_port
 from mesh.ir.services import Endpoint, Workload
 from mesh.resolve.objects import version_of
 
@@ -104,15 +103,14 @@ def _order(candidates: Iterable[_Candidate]) -> tuple[Endpoint, ...]:
 
 
 def _endpoint(workload: Workload, number: int) -> Endpoint:
-    declared = [p.number for p in workload.ports]
-    meshed = workload.meshed and number in declared
+    entry = workload.entry(number)
     return Endpoint(
         address=workload.address,
-        port=inbound_port(declared.index(number)) if meshed else number,
+        port=number if entry is None else entry,
         pod=workload.name,
         draining=workload.terminating,
         version=version_of(workload.labels),
         node=workload.node,
         labels=workload.labels,
-        identity=workload.identity if meshed else None,
+        identity=None if entry is None else workload.identity,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mesh.api.names import PROXY_CONTAINER
+from mesh.api.capture import read_capture
+from mesh.api.names import INIT_CONTAINER, PROXY_CONTAINER
 from mesh.ir.services import ContainerPort, Protocol, Service, ServicePort, Workload
 from mesh.resolve.kinds import ROUTES_ANNOTATION
 
@@ -52,7 +53,9 @@ def read_pod(manifest: dict[str, Any]) -> Workload:
     meta, spec, status = manifest["metadata"], manifest.get("spec", {}), manifest.get("status", {})
     containers = spec.get("containers") or []
     every = [*(spec.get("initContainers") or []), *containers]
-    egress = (meta.get("annotations") or {}).get(EGRESS_ANNOTATION)
+    annotations = meta.get("annotations") or {}
+    egress = annotations.get(EGRESS_ANNOTATION)
+    captured = any(c["name"] == INIT_CONTAINER for c in every)
     return Workload(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -72,7 +75,19 @@ def read_pod(manifest: dict[str, Any]) -> Workload:
         meshed=any(c["name"] == PROXY_CONTAINER for c in every),
         service_account=spec.get("serviceAccountName") or "default",
         egress=None if egress is None else tuple(sorted({h.strip() for h in egress.split(",") if h.strip()})),
+        captured=captured,
+        bypassed=_bypassed(annotations, containers) if captured else frozenset(),
     )
+
+
+def _bypassed(annotations: dict[str, str], containers: list[dict[str, Any]]) -> frozenset[int]:
+    """Return the ports that callers reach without the sidecar."""
+    try:
+        settings = read_capture(annotations)
+    except ValueError:  # the injector had refused it: changed afterwards, which changes nothing
+        return frozenset()
+    declared = {p["containerPort"] for c in containers for p in c.get("ports") or ()}
+    return frozenset(n for n in {*declared, *settings.inbound_ports_excluded} if not settings.takes(n))
 
 
 def version_of(labels: tuple[tuple[str, str], ...]) -> str:

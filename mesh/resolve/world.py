@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mesh.api.names import inbound_port
 from mesh.api.virtualservice import MESH_GATEWAY
-from mesh.ir.services import DEFAULT_HTTP_PORT
+from mesh.ir.services import DEFAULT_HTTP_PORT, ContainerPort
 from mesh.ir.traffic import ClusterKey, OutlierDetection, Split, Upstream, VirtualHost
 from mesh.ir.views import Inbound, Outbound, ProxyView
 from mesh.resolve.authz import AuthzIndex
@@ -40,6 +39,8 @@ __all__ = ["World"]
 Scope = tuple[str, "tuple[str, ...] | None", "frozenset[tuple[str, str]]"]
 """Namespace of the callers, the hosts that they say they call, and those of their labels that some rule asks for."""
 NO_LABELS: frozenset[tuple[str, str]] = frozenset()
+OTHER_PORTS = ContainerPort("", 0, "tcp")
+"""Of a captured pod: what it does not declare is called through its sidecar as well."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,9 @@ class World:
         if not self.peer_authentications:
             return self.endpoints
         plain = {
-            (w.namespace, w.name, inbound_port(index))
+            (w.namespace, w.name, w.entry(port.number))
             for w in self.workloads.values()
-            for index, port in enumerate(w.ports)
+            for port in w.ports
             if w.meshed and self.peers.mode(w, port.number) == "DISABLE"
         }
         return {
@@ -151,16 +152,20 @@ class World:
 
     def view(self, workload: Workload) -> ProxyView:
         """Return what the pod's proxy is told."""
-        modes = {p.number: self.peers.mode(workload, p.number) for p in workload.ports}
-        inbound = {
-            p.number: Inbound(inbound_port(i), p, modes[p.number]) for i, p in reversed(list(enumerate(workload.ports)))
-        }
+        ports = [*workload.ports, *((OTHER_PORTS,) if workload.captured else ())]
+        entries = {port.number: (port, workload.entry(port.number)) for port in reversed(ports)}
+        inbound = [
+            Inbound(entry, port, self.peers.mode(workload, number))
+            for number, (port, entry) in entries.items()
+            if entry is not None
+        ]
         return ProxyView(
             namespace=workload.namespace,
             pod=workload.name,
             address=workload.address,
-            inbound=tuple(sorted(inbound.values(), key=lambda i: i.listen)),
+            inbound=tuple(sorted(inbound, key=lambda i: i.listen)),
             outbound=self.outbound(*self.scope(workload)),
+            captured=workload.captured,
             authorization=self.authorization.of(workload),
             tokens=self.tokens.of(workload),
         )

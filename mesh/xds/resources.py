@@ -52,10 +52,12 @@ class SplitMark:
     Attributes:
         generation: The generation that it carries.
         clusters: Names of the clusters of all its backends.
+        routes: Names of the route configurations that have its host.
     """
 
     generation: int
     clusters: frozenset[str]
+    routes: frozenset[str] = frozenset({"outbound"})
 
 
 @dataclass(frozen=True, eq=False)
