@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mesh.ir.services import ContainerPort, Endpoint, Service, ServicePort, Workload
 from mesh.ir.traffic import ClusterKey, Destination, Match, OutlierDetection, Retries, StringMatch
 from mesh.resolve.rules import read_destination_rule, read_traffic_split, read_virtual_service
@@ -186,5 +188,28 @@ def test_a_pod_that_says_whom_it_calls_gets_only_those_and_their_backends():
 
 
 def test_a_view_has_the_pods_own_ports():
-    pod = Workload("shop", "a", "10.0.0.1", ports=(ContainerPort("web", 8080), ContainerPort("admin", 9000)))
-    assert [(i.listen, i.target.number) for i in world().view(pod).inbound] == [(15006, 8080), (15100, 9000)]
+    ports = (ContainerPort("web", 8080), ContainerPort("admin", 9000), ContainerPort("metrics", 9100))
+    pod = Workload("shop", "a", "10.0.0.1", ports=ports, meshed=True)
+    assert [(i.listen, i.target.number) for i in world().view(pod).inbound] == [
+        (15006, 8080),
+        (15100, 9000),
+        (15101, 9100),
+    ]
+    captured = replace(pod, captured=True, bypassed=frozenset({9100}))
+    view = world().view(captured)
+    assert view.captured
+    assert [(i.listen, i.target.number) for i in view.inbound] == [(0, 0), (8080, 8080), (9000, 9000)]
+
+
+@pytest.mark.parametrize(
+    ("pod", "entries"),
+    [
+        ({"meshed": False}, {8080: None, 7: None}),
+        ({"meshed": True}, {8080: 15006, 7: None}),
+        ({"meshed": True, "captured": True}, {8080: 8080, 7: 7}),
+        ({"meshed": True, "captured": True, "bypassed": frozenset({8080})}, {8080: None, 7: 7}),
+    ],
+)
+def test_callers_know_which_port_leads_to_the_sidecar(pod, entries):
+    workload = Workload("shop", "a", "10.0.0.1", ports=(ContainerPort("web", 8080),), **pod)
+    assert {number: workload.entry(number) for number in entries} == entries
