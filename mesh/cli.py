@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mesh.ca.roots import SecretError
+from mesh.inspect.commands import COMMANDS
 from mesh.wiring.kube import KubeError
 from mesh.wiring.serve import ServeConfig, serve
 
@@ -18,7 +19,11 @@ __all__ = ["mesh"]
 
 @click.group()
 def mesh() -> None:
-    """The service mesh: discovery, injection, telemetry."""
+    """The service mesh: discovery, injection, telemetry, and what people ask it."""
+
+
+for _command in COMMANDS:
+    mesh.add_command(_command)
 
 
 def _address(_: click.Context, param: click.Parameter, value: str | None) -> str | None:

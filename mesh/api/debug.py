@@ -20,6 +20,7 @@ __all__ = [
     "ProxyStatuses",
     "Refusal",
     "SyncStatus",
+    "Traffic",
     "TypeStatus",
 ]
 
@@ -69,14 +70,13 @@ class Node(Resource):
     name: Annotated[str, Field(description="A Service, or else the app label or name of a pod that none has.")]
 
 
-class Edge(Resource):
-    """Requests of one caller to one version of one host, as the callers' proxies counted them."""
+class Traffic(Resource):
+    """Requests to one version of one host, as the callers' proxies counted them."""
 
-    source: Node
     destination: Node
-    backend: Annotated[str, Field(description="The Service that they went to; empty where no pod could be chosen.")]
+    backend: Annotated[str, Field(description="The Service that they went to; empty where there was none.")]
     version: Annotated[str, Field(description="Of the pods that they went to; empty where their labels tell none.")]
-    pods: int
+    pods: Annotated[int, Field(description="Of them; none where no pod could be chosen.")]
     requests: int
     request_errors: Annotated[int, Field(description="Of those, 5xx or no answer.")]
     attempts: Annotated[int, Field(description="Tries, retries included.")]
@@ -91,8 +91,15 @@ class Edge(Resource):
         return self.request_errors / self.requests if self.requests else None
 
 
+class Edge(Traffic):
+    """Of them, those of one caller."""
+
+    source: Node
+
+
 class Graph(Resource):
     """Who calls whom."""
 
     seconds: Annotated[float, Field(description="The time that the counts are of.")]
     edges: tuple[Edge, ...] = ()
+    services: Annotated[tuple[Traffic, ...], Field(description="The same, with the callers added up.")] = ()

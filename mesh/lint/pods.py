@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mesh.lint.resources import Resources
 
-__all__ = ["ISTIO_INJECTION", "asks_for_sidecar", "on_the_hosts_network", "owner_of", "without_sidecar"]
+__all__ = ["ISTIO_INJECTION", "asks_for_sidecar", "on_the_hosts_network", "owner_of", "restartable", "without_sidecar"]
 
 ISTIO_INJECTION: Final = "istio-injection"
 _ISTIO_POD: Final = "sidecar.istio.io/inject"
@@ -119,3 +119,8 @@ def _has_sidecar(pod: Manifest) -> bool:
     spec = pod["spec"]
     every = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
     return any(c["name"] == PROXY_CONTAINER for c in every)
+
+
+def restartable(found: Finding) -> bool:
+    """Say whether restarting the finding's object mends it."""
+    return found.code in {"CM0401", "CM0402"} and found.ref.kind in Workloads

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from mesh.api.istio import ISTIO_GROUP
+from mesh.api.names import MESH_GROUP
 from mesh.resolve.endpoints import PodIndex, from_pods
 from mesh.resolve.hosts import service_key
 from mesh.resolve.objects import read_pod, read_service
@@ -25,6 +27,12 @@ __all__ = ["Destination", "Manifest", "Resources", "Workloads", "dicts", "read_r
 Manifest = dict[str, Any]
 Workloads: Final = ("Deployment", "StatefulSet", "DaemonSet")
 """Kinds that make pods for as long as they are there."""
+_GROUPS: Final = {
+    **dict.fromkeys(("Service", "Pod", "Namespace"), ""),
+    **dict.fromkeys(Workloads, "apps"),
+    **dict.fromkeys(("VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Sidecar"), ISTIO_GROUP),
+    "TrafficSplit": MESH_GROUP,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,10 @@ def read_resources(manifests: Iterable[Manifest], *, complete: bool) -> Resource
     """
     found: dict[str, list[Manifest]] = {}
     for manifest in manifests:
-        found.setdefault(manifest["kind"], []).append(manifest)
+        group = str(manifest.get("apiVersion", "")).rpartition("/")[0]
+        # Others use our kinds' names too: Knative has a Service, the Gateway API a Gateway.
+        if _GROUPS.get(manifest["kind"], group) == group:
+            found.setdefault(manifest["kind"], []).append(manifest)
     services = {s.key: s for s in map(read_service, found.get("Service", ()))}
     workloads = {w.key: w for w in map(read_pod, found.get("Pod", ()))}
     index = PodIndex(workloads.values())

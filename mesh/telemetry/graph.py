@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
-from mesh.api.debug import Edge, Graph, Node
+from mesh.api.debug import Edge, Graph, Node, Traffic
 from mesh.api.telemetry import LATENCY_BOUNDS_MS
 from mesh.resolve.objects import version_of
 from mesh.telemetry.counters import Counts, add_buckets
@@ -20,14 +22,21 @@ if TYPE_CHECKING:
 __all__ = ["graph", "quantile"]
 
 _NAMES: Final = ("app.kubernetes.io/name", "app", "k8s-app")
-_Key = tuple[tuple[str, str], tuple[str, str], str, str]
-"""Source and destination as namespace and name, backend, version."""
+_Version = tuple[str, str, str, str]
+"""Namespace and name of the host, backend, version."""
+_Source = tuple[str, str]
+"""Namespace and name."""
 
 
 @dataclass(slots=True)
 class _Sum:
     counts: Counts = field(default_factory=Counts)
     pods: set[str] = field(default_factory=set)
+
+    def add(self, pod: str, counts: Counts) -> None:
+        self.counts += counts
+        if pod:
+            self.pods.add(pod)
 
 
 def graph(seconds: float, calls: Mapping[Call, Counts], world: World) -> Graph:
@@ -39,38 +48,45 @@ def graph(seconds: float, calls: Mapping[Call, Counts], world: World) -> Graph:
         world: Knows pods and Services. A pod that is gone is told by the name of its like.
     """
     names = _Names(world)
-    sums: dict[_Key, _Sum] = {}
+    edges: dict[tuple[_Source, _Version], _Sum] = defaultdict(_Sum)
+    services: dict[_Version, _Sum] = defaultdict(_Sum)
     for call, counts in calls.items():
         namespace, _, pod = call.source.partition("/")
-        series = call.series
+        host, series = call.series.host, call.series
         backend, _, elsewhere = series.backend.partition(".")
-        version = names.version(elsewhere or series.host.namespace, series.pod)
-        source, host = (namespace, names.service(namespace, pod)), (series.host.namespace, series.host.service)
-        found = sums.setdefault((source, host, series.backend if backend else "", version), _Sum())
-        found.counts += counts
-        if series.pod:
-            found.pods.add(series.pod)
-    return Graph(seconds=seconds, edges=tuple(_edge(key, found, seconds) for key, found in sorted(sums.items())))
+        version = names.version(elsewhere or host.namespace, series.pod)
+        called = (host.namespace, host.service, series.backend if backend else "", version)
+        edges[(namespace, names.service(namespace, pod)), called].add(series.pod, counts)
+        services[called].add(series.pod, counts)
+    return Graph(
+        seconds=seconds,
+        edges=tuple(
+            Edge(source=Node(namespace=source[0], name=source[1]), **_traffic(called, found, seconds))
+            for (source, called), found in sorted(edges.items(), key=itemgetter(0))
+        ),
+        services=tuple(
+            Traffic(**_traffic(called, found, seconds)) for called, found in sorted(services.items(), key=itemgetter(0))
+        ),
+    )
 
 
-def _edge(key: _Key, found: _Sum, seconds: float) -> Edge:
-    source, destination, backend, version = key
+def _traffic(called: _Version, found: _Sum, seconds: float) -> dict[str, Any]:
+    namespace, service, backend, version = called
     counts = found.counts
     latency = add_buckets(counts.answered, counts.silent)
-    return Edge(
-        source=Node(namespace=source[0], name=source[1]),
-        destination=Node(namespace=destination[0], name=destination[1]),
-        backend=backend,
-        version=version,
-        pods=len(found.pods),
-        requests=counts.requests,
-        request_errors=counts.request_errors,
-        attempts=counts.attempts,
-        attempt_errors=counts.attempt_errors,
-        rate=counts.requests / seconds if seconds else 0.0,
-        p50_ms=quantile(latency, 0.5),
-        p99_ms=quantile(latency, 0.99),
-    )
+    return {
+        "destination": Node(namespace=namespace, name=service),
+        "backend": backend,
+        "version": version,
+        "pods": len(found.pods),
+        "requests": counts.requests,
+        "request_errors": counts.request_errors,
+        "attempts": counts.attempts,
+        "attempt_errors": counts.attempt_errors,
+        "rate": counts.requests / seconds if seconds else 0.0,
+        "p50_ms": quantile(latency, 0.5),
+        "p99_ms": quantile(latency, 0.99),
+    }
 
 
 def quantile(buckets: tuple[int, ...], share: float) -> float | None:

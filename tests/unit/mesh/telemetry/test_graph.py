@@ -119,6 +119,7 @@ def test_pods_become_services_and_versions():
         ("front", "payment", "payment-canary", "v2", 10),
         ("job", "payment", "payment", "v1", 1),
     ]
+    assert [(t.version, t.requests) for t in made.services] == [("v1", 91), ("v2", 10)]
     first = made.edges[0]
     assert (first.rate, first.pods, first.error_rate) == (9.0, 1, pytest.approx(1 / 30))
     assert first.p50_ms is not None

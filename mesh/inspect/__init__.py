@@ -1,0 +1,1 @@
+"""What people ask the mesh on the command line: istioctl's habits."""
