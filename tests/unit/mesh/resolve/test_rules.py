@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from mesh.ir.services import ContainerPort, Endpoint, Service, ServicePort, Workload
 from mesh.ir.traffic import ClusterKey, Destination, Match, OutlierDetection, Retries, StringMatch
 from mesh.resolve.rules import read_destination_rule, read_traffic_split, read_virtual_service
