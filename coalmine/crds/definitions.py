@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from analysis.api.template import AnalysisTemplateSpec
 from coalmine.crds.schema import Schema, structural
+from mesh.api.authorizationpolicy import AuthorizationPolicySpec
 from mesh.api.destinationrule import DestinationRuleSpec
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
 from mesh.api.names import MESH_GROUP, MESH_VERSION
+from mesh.api.requestauthentication import RequestAuthenticationSpec
+from mesh.api.security import SECURITY_GROUP, SECURITY_VERSIONS
 from mesh.api.trafficsplit import TrafficSplitSpec, TrafficSplitStatus
 from mesh.api.virtualservice import VirtualServiceSpec
 from rollouts.api.names import GROUP, PLURAL, VERSION
@@ -231,6 +234,32 @@ DESTINATION_RULE: Final = Definition(
     columns=(Column("HOST", ".spec.host", "The host that the rule is for."), AGE),
 )
 
+AUTHORIZATION_POLICY: Final = Definition(
+    group=SECURITY_GROUP,
+    kind="AuthorizationPolicy",
+    plural="authorizationpolicies",
+    short_names=("ap",),
+    versions=SECURITY_VERSIONS,
+    description="AuthorizationPolicy (Istio's) says who may send which requests to pods. What the mesh does not implement "
+    "is reported and lets nothing through.",
+    spec=AuthorizationPolicySpec,
+    status=None,
+    columns=(Column("ACTION", ".spec.action", "What is done with requests that match."), AGE),
+)
+
+REQUEST_AUTHENTICATION: Final = Definition(
+    group=SECURITY_GROUP,
+    kind="RequestAuthentication",
+    plural="requestauthentications",
+    short_names=("ra",),
+    versions=SECURITY_VERSIONS,
+    description="RequestAuthentication (Istio's) says which JSON web tokens pods take. A request with another token is "
+    "refused, one without a token is not.",
+    spec=RequestAuthenticationSpec,
+    status=None,
+    columns=(Column("ISSUERS", ".spec.jwtRules[*].issuer", "Whose tokens are taken."), AGE),
+)
+
 DEFINITIONS: Final = (
     ROLLOUT,
     ANALYSIS_TEMPLATE,
@@ -238,4 +267,6 @@ DEFINITIONS: Final = (
     TRAFFIC_SPLIT,
     VIRTUAL_SERVICE,
     DESTINATION_RULE,
+    AUTHORIZATION_POLICY,
+    REQUEST_AUTHENTICATION,
 )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mesh.api import requestauthentication as api
     from mesh.ir.services import Service, ServiceKey, Workload
+    from mesh.resolve.problems import Ref
     from mesh.resolve.rules import Rule
 
 __all__ = ["JwtIndex", "key_source", "key_sources", "read_request_authentication"]
@@ -52,6 +53,7 @@ class JwtIndex:
         rules: All of them.
         services: All Services, for targets.
         keys: What was fetched, by source.
+        errors: Why it could not be fetched, by source. A rule whose keys were neither fetched nor refused yet waits.
 
     Attributes:
         problems: What their authors should be told.
@@ -62,6 +64,7 @@ class JwtIndex:
         rules: Iterable[Rule[RequestAuthenticationSpec]],
         services: Mapping[ServiceKey, Service],
         keys: Mapping[str, str],
+        errors: Mapping[str, str],
     ) -> None:
         self._rules: list[tuple[Selection, tuple[JwtRule, ...]]] = []
         problems: list[Problem] = []
@@ -80,13 +83,27 @@ class JwtIndex:
                 for index, jwt in enumerate(rule.spec.jwt_rules)
                 if jwt.jwks and not usable_keys(jwt.jwks)
             ]
-            self._rules.append((chosen, tuple(_resolve(jwt, keys) for jwt in rule.spec.jwt_rules)))
+            problems += [_unfetched(rule.ref, index, jwt, keys, errors) for index, jwt in _failing(rule.spec, errors)]
+            ready = [jwt for jwt in rule.spec.jwt_rules if (key_source(jwt) or "") in {"", *keys, *errors}]
+            self._rules.append((chosen, tuple(_resolve(jwt, keys) for jwt in ready)))
         self.problems = tuple(problems)
 
     def of(self, workload: Workload) -> tuple[JwtRule, ...]:
         """Return the rules that apply to a pod, by issuer."""
         found = [jwt for chosen, rules in self._rules if chosen.chooses(workload) for jwt in rules]
         return tuple(sorted(dict.fromkeys(found), key=lambda jwt: jwt.issuer))
+
+
+def _failing(spec: RequestAuthenticationSpec, errors: Mapping[str, str]) -> list[tuple[int, api.JwtRule]]:
+    return [(index, jwt) for index, jwt in enumerate(spec.jwt_rules) if key_source(jwt) in errors]
+
+
+def _unfetched(ref: Ref, index: int, jwt: api.JwtRule, keys: Mapping[str, str], errors: Mapping[str, str]) -> Problem:
+    source = key_source(jwt) or ""
+    effect = "the last known keys are used" if source in keys else "every token is refused"
+    field = "jwksUri" if jwt.jwks_uri else "issuer"
+    text = f"spec.jwtRules[{index}].{field}: the keys cannot be fetched, {effect}: {errors[source]}"
+    return Problem(ref, "KeysNotFetched", text)
 
 
 def _resolve(rule: api.JwtRule, keys: Mapping[str, str]) -> JwtRule:

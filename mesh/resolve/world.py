@@ -58,6 +58,7 @@ class World:
         authorization_policies: All of them.
         request_authentications: All of them.
         token_keys: Key sets that were fetched, by where they are from.
+        token_errors: Why they could not be fetched, likewise.
     """
 
     services: Mapping[ServiceKey, Service]
@@ -70,6 +71,7 @@ class World:
     authorization_policies: tuple[PolicyRule, ...] = ()
     request_authentications: tuple[Rule[RequestAuthenticationSpec], ...] = ()
     token_keys: Mapping[str, str] = field(default_factory=dict)
+    token_errors: Mapping[str, str] = field(default_factory=dict)
     _outbound: dict[Scope, Outbound] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
@@ -98,7 +100,7 @@ class World:
     @cached_property
     def tokens(self) -> JwtIndex:
         """Which tokens are taken where."""
-        return JwtIndex(self.request_authentications, self.services, self.token_keys)
+        return JwtIndex(self.request_authentications, self.services, self.token_keys, self.token_errors)
 
     @cached_property
     def peers(self) -> PeerModes:

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from mesh.resolve.authz import read_authorization_policy
 from mesh.resolve.objects import read_pod, read_service
 from mesh.resolve.rules import (
     read_destination_rule,
@@ -14,11 +15,15 @@ from mesh.resolve.rules import (
     read_traffic_split,
     read_virtual_service,
 )
+from mesh.resolve.tokens import key_sources, read_request_authentication
 from mesh.resolve.world import World
+from mesh.wiring.keys import KeyFetcher
 from mesh.wiring.kinds import (
+    AUTHORIZATION_POLICIES,
     DESTINATION_RULES,
     PEER_AUTHENTICATIONS,
     PODS,
+    REQUEST_AUTHENTICATIONS,
     SERVICES,
     TRAFFIC_SPLITS,
     VIRTUAL_SERVICES,
@@ -30,9 +35,11 @@ if TYPE_CHECKING:
 
     from mesh.api.destinationrule import DestinationRuleSpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
+    from mesh.api.requestauthentication import RequestAuthenticationSpec
     from mesh.api.trafficsplit import TrafficSplitSpec
     from mesh.api.virtualservice import VirtualServiceSpec
     from mesh.ir.services import Service, Workload
+    from mesh.resolve.authz import PolicyRule
     from mesh.resolve.rules import Rule
     from mesh.wiring.endpoints import EndpointSource
     from mesh.wiring.kube import Kube
@@ -56,6 +63,9 @@ class Sources:
     virtual_services: Reflector[Rule[VirtualServiceSpec]]
     destination_rules: Reflector[Rule[DestinationRuleSpec]]
     traffic_splits: Reflector[Rule[TrafficSplitSpec]]
+    authorization_policies: Reflector[PolicyRule]
+    request_authentications: Reflector[Rule[RequestAuthenticationSpec]]
+    token_keys: KeyFetcher
     peer_authentications: Reflector[Rule[PeerAuthenticationSpec]]
 
     @classmethod
@@ -86,6 +96,13 @@ class Sources:
             virtual_services=Reflector(kube, VIRTUAL_SERVICES, read_virtual_service, changed, optional=True),
             destination_rules=Reflector(kube, DESTINATION_RULES, read_destination_rule, changed, optional=True),
             traffic_splits=Reflector(kube, (TRAFFIC_SPLITS,), read_split, changed, optional=True),
+            authorization_policies=Reflector(
+                kube, AUTHORIZATION_POLICIES, read_authorization_policy, changed, optional=True
+            ),
+            request_authentications=Reflector(
+                kube, REQUEST_AUTHENTICATIONS, read_request_authentication, changed, optional=True
+            ),
+            token_keys=KeyFetcher(changed),
             peer_authentications=Reflector(
                 kube, PEER_AUTHENTICATIONS, read_peer_authentication, changed, optional=True
             ),
@@ -100,6 +117,8 @@ class Sources:
             self.virtual_services,
             self.destination_rules,
             self.traffic_splits,
+            self.authorization_policies,
+            self.request_authentications,
             self.peer_authentications,
             *self.endpoints.reflectors,
         )
@@ -107,10 +126,14 @@ class Sources:
     async def synced(self) -> None:
         """Wait until everything is known once."""
         await asyncio.gather(*(r.synced.wait() for r in self.reflectors))
+        self.token_keys.want(key_sources(self.request_authentications.items.values()))
+        await self.token_keys.tried()
 
     def world(self) -> World:
         """Return what is known now."""
         services, workloads = dict(self.services.items), dict(self.pods.items)
+        tokens = tuple(self.request_authentications.items.values())
+        self.token_keys.want(key_sources(tokens))
         return World(
             services=services,
             workloads=workloads,
@@ -118,6 +141,10 @@ class Sources:
             virtual_services=tuple(self.virtual_services.items.values()),
             destination_rules=tuple(self.destination_rules.items.values()),
             traffic_splits=tuple(self.traffic_splits.items.values()),
+            authorization_policies=tuple(self.authorization_policies.items.values()),
+            request_authentications=tokens,
+            token_keys=dict(self.token_keys.keys),
+            token_errors=dict(self.token_keys.errors),
             peer_authentications=tuple(self.peer_authentications.items.values()),
         )
 

@@ -10,6 +10,7 @@ from mesh.api.peerauthentication import SECURITY_GROUP, SECURITY_VERSIONS
 from mesh.wiring.kube import Kind
 
 __all__ = [
+    "AUTHORIZATION_POLICIES",
     "CONFIG_MAPS",
     "DESTINATION_RULES",
     "ENDPOINT_SLICES",
@@ -17,6 +18,7 @@ __all__ = [
     "NAMESPACES",
     "PEER_AUTHENTICATIONS",
     "PODS",
+    "REQUEST_AUTHENTICATIONS",
     "SECRETS",
     "SERVICES",
     "SUBJECT_ACCESS_REVIEWS",
@@ -43,4 +45,10 @@ VIRTUAL_SERVICES: Final = tuple(Kind(ISTIO_GROUP, v, "VirtualService", "virtuals
 DESTINATION_RULES: Final = tuple(Kind(ISTIO_GROUP, v, "DestinationRule", "destinationrules") for v in ISTIO_VERSIONS)
 PEER_AUTHENTICATIONS: Final = tuple(
     Kind(SECURITY_GROUP, v, "PeerAuthentication", "peerauthentications") for v in SECURITY_VERSIONS
+)
+AUTHORIZATION_POLICIES: Final = tuple(
+    Kind(SECURITY_GROUP, v, "AuthorizationPolicy", "authorizationpolicies") for v in SECURITY_VERSIONS
+)
+REQUEST_AUTHENTICATIONS: Final = tuple(
+    Kind(SECURITY_GROUP, v, "RequestAuthentication", "requestauthentications") for v in SECURITY_VERSIONS
 )

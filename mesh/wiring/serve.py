@@ -153,7 +153,11 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     api = http.make_app(store, lambda: control.world is not None and registered.is_set(), check)
     debug.add_to_app(api, world=lambda: control.world, ads=ads, edges=edges)
     await stack.enter_async_context(_site(api, config.http_address, None))
-    work = [*(r.run() for r in (*sources.reflectors, keeper.namespaces)), control.run(sources)]
+    work = [
+        *(r.run() for r in (*sources.reflectors, keeper.namespaces)),
+        sources.token_keys.run(),
+        control.run(sources),
+    ]
     work += [statuses.run(), reports.run(), keeper.publish_roots(), keeper.run(partial(_proxies, control, ads))]
     await stack.enter_async_context(_tasks([*work, _register(kube, config, registered)], stopped))
     log.info("discovery and telemetry on %s, API on %s, injection on %s", *_addresses(config))

@@ -50,7 +50,7 @@ class Place:
 
     Attributes:
         address: IP of the pod.
-        port: The application's port.
+        port: The application's port; 0 where all ports arrive that are not declared.
     """
 
     address: str
@@ -137,7 +137,7 @@ def _here(clause: Clause, place: Place) -> Clause | None:
 
 
 def _known(condition: Condition, place: Place) -> bool | None:
-    if condition.attribute == "destination.port":
+    if condition.attribute == "destination.port" and place.port:
         holds = any(p.value == str(place.port) for p in condition.patterns)
     elif condition.attribute == "destination.ip":
         address = ipaddress.ip_address(place.address)

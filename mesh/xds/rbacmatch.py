@@ -33,6 +33,8 @@ def permission(condition: Condition, pattern: Pattern) -> rbac_pb2.Permission:
             return rbac_pb2.Permission(requested_server_name=_string(pattern))
         case "host":
             return rbac_pb2.Permission(header=_header(":authority", pattern, ignore_case=True))
+        case "destination.port":
+            return rbac_pb2.Permission(destination_port=int(pattern.value))
         case "method":
             return rbac_pb2.Permission(header=_header(":method", pattern))
         case "header":

@@ -145,7 +145,7 @@ def listener(port: int, cases: list[Authorization], jwks: str, tls: dict[str, An
         "metadata": {"name": "tokens", "namespace": "shop"},
         "spec": {"jwtRules": [{"issuer": "https://issuer.example.com", "jwks": jwks}]},
     }
-    tokens = jwt_config(JwtIndex([read_request_authentication(auth)], {}, {}).of(POD))
+    tokens = jwt_config(JwtIndex([read_request_authentication(auth)], {}, {}, {}).of(POD))
     filters = [
         {"name": tokens.name, "typed_config": json_format.MessageToDict(tokens.typed_config)},
         *(json_format.MessageToDict(f) for f in authorization_filters()),

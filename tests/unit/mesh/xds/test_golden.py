@@ -41,6 +41,7 @@ def read(text: str) -> World:
         traffic_splits=tuple(map(read_traffic_split, found.get("TrafficSplit", []))),
         authorization_policies=tuple(map(read_authorization_policy, found.get("AuthorizationPolicy", []))),
         request_authentications=tuple(map(read_request_authentication, found.get("RequestAuthentication", []))),
+        token_errors={"https://other.example.com/keys": "no answer"},
     )
 
 
