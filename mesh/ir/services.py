@@ -161,6 +161,7 @@ class Endpoint:
         node: The node it runs on.
         labels: The pod's labels, sorted; subsets choose by them.
         identity: Who the pod must prove to be, over mutual TLS; None where it is reached in plaintext.
+        weight: Its share of the requests among others; 0 where all are alike.
     """
 
     address: str
@@ -171,3 +172,4 @@ class Endpoint:
     node: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     identity: Identity | None = None
+    weight: int = 0

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 from mesh.ir.actions import UNCHANGED
 from mesh.ir.matching import Match, StringMatch
+from mesh.ir.policies import SAFE, OutlierDetection, Policy
 
 if TYPE_CHECKING:
     from mesh.ir.actions import Answer, Cors, Fault, HeaderChanges, Redirect, Rewrite
     from mesh.ir.identity import Identity
+    from mesh.ir.policies import HashKey
     from mesh.ir.services import Endpoint, ServiceKey
 
 __all__ = [
@@ -43,7 +45,8 @@ class ClusterKey:
     @property
     def name(self) -> str:
         """The Envoy cluster's name, in the form that Istio made common."""
-        return f"outbound|{self.port}|{self.subset}|{self.service}.{self.namespace}.svc.cluster.local"
+        host = f"{self.service}.{self.namespace}.svc.cluster.local" if self.namespace else self.service
+        return f"outbound|{self.port}|{self.subset}|{host}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ class Route:
     mirrors: tuple[Mirror, ...] = ()
     fault: Fault | None = None
     cors: Cors | None = None
+    hash_keys: tuple[HashKey, ...] = ()
+    """What of a request its endpoint is chosen by, for destinations that ask for it."""
 
     @property
     def answered_by_proxy(self) -> bool:
@@ -143,43 +148,25 @@ class VirtualHost:
     routes: tuple[Route, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OutlierDetection:
-    """When an endpoint is taken out of load balancing. Times in seconds; docs in mesh.api.trafficsplit."""
-
-    consecutive_5xx: int = 5
-    consecutive_gateway_errors: int = 0
-    interval: float = 30.0
-    base_ejection_time: float = 30.0
-    max_ejection_percent: int = 50
-
-
-LoadBalancer = Literal["ROUND_ROBIN", "LEAST_REQUEST", "RANDOM"]
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a destination is treated. Limits that are None do not limit; times in seconds."""
-
-    load_balancer: LoadBalancer = "LEAST_REQUEST"
-    outlier_detection: OutlierDetection = OutlierDetection()
-    connect_timeout: float = 10.0
-    max_connections: int | None = None
-    max_pending_requests: int | None = None
-    max_requests: int | None = None
-    max_retries: int | None = None
-    max_requests_per_connection: int | None = None
-    idle_timeout: float | None = None
-    min_health_percent: int = 0
+Discovery = Literal["eds", "dns", "dns-round-robin", "request"]
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A cluster with its treatment and its endpoints."""
+    """A cluster with its treatment and its endpoints.
+
+    Attributes:
+        key: The destination.
+        policy: How it is treated.
+        endpoints: Where its requests go; names instead of addresses where they are looked up.
+        discovery: Where the endpoints come from: the control plane, DNS, DNS with one address at a time, or the host of
+            each request.
+    """
 
     key: ClusterKey
     policy: Policy
     endpoints: tuple[Endpoint, ...]
+    discovery: Discovery = "eds"
 
     @property
     def identities(self) -> tuple[Identity, ...]:
@@ -220,7 +207,7 @@ class Split:
     generation: int
     service: str
     weights: tuple[tuple[str, int], ...]
-    outlier_detection: OutlierDetection = OutlierDetection()
+    outlier_detection: OutlierDetection = SAFE
 
     @property
     def host(self) -> ServiceKey:

@@ -12,6 +12,7 @@ from mesh.api.istio import unimplemented
 from mesh.api.peerauthentication import PeerAuthenticationSpec
 from mesh.api.trafficsplit import TrafficSplitSpec
 from mesh.api.virtualservice import VirtualServiceSpec
+from mesh.resolve.drchecks import check_destination_rule
 from mesh.resolve.hosts import service_key
 from mesh.resolve.problems import Problem, Ref, ref_of
 from mesh.resolve.vschecks import check_virtual_service
@@ -45,6 +46,7 @@ class Rule(Generic[SpecT]):
         generation: ``metadata.generation``.
         spec: The parsed spec; None when it is not valid.
         problems: What is wrong with it or not implemented.
+        annotations: Its annotations, sorted.
     """
 
     ref: Ref
@@ -52,6 +54,7 @@ class Rule(Generic[SpecT]):
     generation: int
     spec: SpecT | None
     problems: tuple[Problem, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
 
 
 def read_virtual_service(manifest: dict[str, Any]) -> Rule[VirtualServiceSpec]:
@@ -65,7 +68,9 @@ def read_virtual_service(manifest: dict[str, Any]) -> Rule[VirtualServiceSpec]:
 
 def read_destination_rule(manifest: dict[str, Any]) -> Rule[DestinationRuleSpec]:
     """Return a parsed DestinationRule."""
-    return read_rule(manifest, DestinationRuleSpec)
+    rule = read_rule(manifest, DestinationRuleSpec)
+    said = check_destination_rule(rule.spec, dict(rule.annotations)) if rule.spec else ()
+    return replace(rule, problems=(*rule.problems, *(Problem(rule.ref, reason, text) for reason, text in said)))
 
 
 def read_peer_authentication(manifest: dict[str, Any]) -> Rule[PeerAuthenticationSpec]:
@@ -94,7 +99,8 @@ def read_rule(manifest: dict[str, Any], model: type[SpecT]) -> Rule[SpecT]:
         Problem(ref, "NotImplemented", f"{path} is not implemented by Coalmine's mesh and has no effect: remove it")
         for path in unimplemented(spec)
     )
-    return Rule(ref, created, generation, spec, unknown)
+    annotations = tuple(sorted((meta.get("annotations") or {}).items()))
+    return Rule(ref, created, generation, spec, unknown, annotations)
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:

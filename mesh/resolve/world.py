@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 from mesh.api.virtualservice import MESH_GATEWAY
 from mesh.ir.services import DEFAULT_HTTP_PORT, ContainerPort
-from mesh.ir.traffic import ClusterKey, OutlierDetection, Split, Upstream, VirtualHost
+from mesh.ir.traffic import ClusterKey, Split, VirtualHost
 from mesh.ir.views import Inbound, Outbound, ProxyView
 from mesh.resolve.authz import AuthzIndex
 from mesh.resolve.clauses import Caller
 from mesh.resolve.hosts import domains, external_domains, service_key
 from mesh.resolve.kinds import ROUTES_ANNOTATION, read_kinds, told_apart
 from mesh.resolve.peers import PeerModes, index_peers
-from mesh.resolve.policies import policy
 from mesh.resolve.problems import Problem, Ref
 from mesh.resolve.routes import RouteResolver
-from mesh.resolve.rules import Rule, RuleIndex, index_rules
 from mesh.resolve.splits import Splits, resolve_splits
 from mesh.resolve.tokens import JwtIndex
+from mesh.resolve.treatments import Treatments
+from mesh.resolve.upstreams import UpstreamResolver, hashed
 from mesh.resolve.virtualservices import VirtualServices
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mesh.api.virtualservice import VirtualServiceSpec
     from mesh.ir.services import Endpoint, Service, ServiceKey, Workload
     from mesh.resolve.authz import PolicyRule
+    from mesh.resolve.rules import Rule
 
 __all__ = ["World"]
 
@@ -85,8 +86,13 @@ class World:
         return VirtualServices(self.virtual_services, self.services)
 
     @cached_property
-    def _treatment(self) -> RuleIndex[DestinationRuleSpec]:
-        return index_rules(self.destination_rules, lambda spec: (spec.host,), self.services)
+    def treatments(self) -> Treatments:
+        """The DestinationRules by host."""
+        return Treatments(self.destination_rules, self.services)
+
+    @cached_property
+    def _upstreams(self) -> UpstreamResolver:
+        return UpstreamResolver(self.services, self._reached, self.treatments, self._backends)
 
     @cached_property
     def _backends(self) -> dict[ServiceKey, Split]:
@@ -149,7 +155,7 @@ class World:
             told = read_kinds(service.kinds)[1] if service.kinds else ()
             own += [Problem(ref, "Invalid", f"metadata.annotations[{ROUTES_ANNOTATION}]: {text}") for text in told]
         return tuple(
-            sorted({*own, *gateways, *self.routing.problems, *self._treatment.problems, *self.splits.problems})
+            sorted({*own, *gateways, *self.routing.problems, *self.treatments.problems, *self.splits.problems})
         )
 
     def view(self, workload: Workload) -> ProxyView:
@@ -172,9 +178,13 @@ class World:
             tokens=self.tokens.of(workload),
         )
 
+    @cached_property
+    def _asked_labels(self) -> frozenset[tuple[str, str]]:
+        return self.routing.asked_labels | self.treatments.asked_labels
+
     def scope(self, workload: Workload) -> Scope:
         """Return what decides whom the pod may call and how: pods with the same scope share one ``Outbound``."""
-        return workload.namespace, workload.egress, self.routing.asked_labels.intersection(workload.labels)
+        return workload.namespace, workload.egress, self._asked_labels.intersection(workload.labels)
 
     def outbound(
         self,
@@ -198,8 +208,8 @@ class World:
             services |= set(self.services)
         splits = [s for key, s in sorted(self.splits.applied.items()) if key in services]
         services |= {(s.namespace, backend) for s in splits for backend, _ in s.weights}
-        upstreams = [u for key in sorted(services & set(self.services)) for u in self._upstreams(namespace, key)]
-        return Outbound(tuple(hosts), tuple(upstreams), tuple(splits))
+        upstreams = [u for key in sorted(services & set(self.services)) for u in self._upstreams.of(caller, key)]
+        return Outbound(hashed(hosts, upstreams), tuple(upstreams), tuple(splits))
 
     def _service_hosts(self, caller: Caller, wanted: set[ServiceKey] | None) -> list[VirtualHost]:
         routes = RouteResolver(self.services, self.splits.applied)
@@ -227,24 +237,4 @@ class World:
                 made = routes.ruled(ruling, caller, ("", host), DEFAULT_HTTP_PORT)
                 if made:
                     found.append(VirtualHost(("", host), DEFAULT_HTTP_PORT, external_domains(host), made))
-        return found
-
-    def _upstreams(self, namespace: str, key: ServiceKey) -> list[Upstream]:
-        """Return the clusters of a Service: each port, whole and by subset."""
-        split = self._backends.get(key)
-        default = split.outlier_detection if split else OutlierDetection()
-        rule = self._treatment.find(namespace, key)
-        # A canary is judged against its host, so it is treated like its host unless it has a rule of its own.
-        general = rule or (self._treatment.find(namespace, split.host) if split else None)
-        whole = general.spec.traffic_policy if general and general.spec else None
-        subsets = rule.spec.subsets if rule and rule.spec else ()
-        found = []
-        for port in self.services[key].ports:
-            endpoints = self._reached.get(key, {}).get(port.port, ())
-            found.append(Upstream(ClusterKey(*key, port.port), policy(default, whole), endpoints))
-            for subset in subsets:
-                labels = set(subset.labels.items())
-                chosen = tuple(e for e in endpoints if labels.issubset(e.labels))
-                treated = policy(default, whole, subset.traffic_policy)
-                found.append(Upstream(ClusterKey(*key, port.port, subset.name), treated, chosen))
         return found

@@ -15,6 +15,7 @@ from mesh.api.names import OUTBOUND_PORT
 from mesh.ir.authz import Authorization
 from mesh.xds.auditlog import audit_log
 from mesh.xds.clusters import inbound_name
+from mesh.xds.discovery import forward_filter
 from mesh.xds.jwt import jwt_filter
 from mesh.xds.messages import ads, duration, socket, to_any
 from mesh.xds.rbac import Place, authorization_filters, network_filters
@@ -49,7 +50,8 @@ def outbound_listener(address: str, requests: Sequence[Any], attempts: Sequence[
         requests: Access logs that see each request once.
         attempts: Access logs that see each attempt at a backend.
     """
-    manager = _manager(OUTBOUND_LISTENER, OUTBOUND_ROUTES, requests, attempts, filters=action_filters())
+    filters = [*action_filters(), forward_filter()]
+    manager = _manager(OUTBOUND_LISTENER, OUTBOUND_ROUTES, requests, attempts, filters=filters)
     return _listener(OUTBOUND_LISTENER, socket(address, OUTBOUND_PORT), base_pb2.OUTBOUND, (_HCM, manager))
 
 

@@ -17,6 +17,7 @@ from mesh.xds.messages import duration, to_any
 from mesh.xds.metadata import metadata
 from mesh.xds.rbac import Place, route_authorization
 from mesh.xds.routeactions import fractional, per_filter, redirect_action, set_headers, set_rewrite
+from mesh.xds.treatment import hash_policy
 
 if TYPE_CHECKING:
     from mesh.ir.authz import Authorization
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OUTBOUND_ROUTES", "inbound_routes", "outbound_routes"]
 
+_REFRESH_CLUSTER_ON_RETRY: Final = b"\x70\x01"
+"""RetryPolicy.refresh_cluster_on_retry (field 14, since Envoy 1.39) as it is on the wire: xds-protos lacks it."""
 OUTBOUND_ROUTES: Final = "outbound"
 """Name of the route configuration of every outbound listener."""
 _UNKNOWN: Final = (
@@ -125,10 +128,15 @@ def _set_action(action: route_components_pb2.RouteAction, route: Route) -> None:
     action.upgrade_configs.extend(_upgrades())
     if route.retries.attempts:
         action.retry_policy.CopyFrom(_retry_policy(route.retries))
+        if len(route.destinations) > 1 and route.retries.elsewhere:
+            # A failing canary of one pod has no other endpoint to try: the retry chooses among the weights again, and
+            # each attempt is counted for the cluster that it went to.
+            action.retry_policy.MergeFromString(_REFRESH_CLUSTER_ON_RETRY)
     set_rewrite(action, route)
     for mirror in route.mirrors:
         fraction = base_pb2.RuntimeFractionalPercent(default_value=fractional(mirror.percent))
         action.request_mirror_policies.add(cluster=mirror.cluster.name, runtime_fraction=fraction)
+    action.hash_policy.extend(map(hash_policy, route.hash_keys))
     _destinations(action, route.destinations)
 
 

@@ -6,7 +6,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from mesh.xds.clusters import endpoints, inbound_cluster, inbound_name, upstream_cluster
+from mesh.xds.clusters import inbound_cluster, inbound_name, upstream_cluster
+from mesh.xds.discovery import endpoints
 from mesh.xds.jwt import JWT_CONFIG, jwt_config
 from mesh.xds.listeners import OUTBOUND_LISTENER, inbound_listener, outbound_listener
 from mesh.xds.resources import CDS, ECDS, EDS, LDS, RDS, SDS, Resource, Snapshot, SplitMark, pack
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from mesh.ir.traffic import Upstream
     from mesh.ir.views import Outbound, ProxyView
 
 __all__ = ["SnapshotBuilder"]
@@ -68,10 +70,13 @@ class SnapshotBuilder:
         hosts = ("rds", outbound.virtual_hosts)
         return {
             CDS: {
-                u.key.name: self._make(("cds", u.key, u.policy, u.identities), u.key.name, partial(upstream_cluster, u))
-                for u in ups
+                u.key.name: self._make(("cds", *_cluster_key(u)), u.key.name, partial(upstream_cluster, u)) for u in ups
             },
-            EDS: {u.key.name: self._make(("eds", u.key, u.endpoints), u.key.name, partial(endpoints, u)) for u in ups},
+            EDS: {
+                u.key.name: self._make(("eds", u.key, u.endpoints), u.key.name, partial(endpoints, u))
+                for u in ups
+                if u.discovery == "eds"
+            },
             RDS: {OUTBOUND_ROUTES: self._make(hosts, OUTBOUND_ROUTES, partial(outbound_routes, outbound))},
         }
 
@@ -107,6 +112,12 @@ class SnapshotBuilder:
         if key not in self._new:
             self._new[key] = self._old[key] if key in self._old else make()
         return self._new[key]
+
+
+def _cluster_key(upstream: Upstream) -> tuple[Hashable, ...]:
+    """Return what a cluster is made of; endpoints are a part of it only where EDS does not bring them."""
+    own = () if upstream.discovery == "eds" else upstream.endpoints
+    return (upstream.key, upstream.policy, upstream.identities, upstream.discovery, own)
 
 
 def _marks(outbound: Outbound) -> dict[str, SplitMark]:

@@ -116,11 +116,11 @@ def test_a_rule_with_nothing_that_we_implement_answers_so():
 def test_unknown_fields_are_told_by_their_path():
     spec = {
         "host": "payment",
-        "exportTo": ["."],
-        "trafficPolicy": {"tls": {"mode": "DISABLE"}, "outlierDetection": {"x": 1}},
+        "trafficPolicy": {"tunnel": {"targetHost": "a"}, "outlierDetection": {"x": 1}},
+        "y": 1,
     }
     told = {p.message.partition(" ")[0] for p in dr(spec).problems}
-    assert told == {"spec.exportTo", "spec.trafficPolicy.tls", "spec.trafficPolicy.outlierDetection.x"}
+    assert told == {"spec.y", "spec.trafficPolicy.tunnel", "spec.trafficPolicy.outlierDetection.x"}
 
 
 def test_a_bad_rule_is_not_used_and_says_which_field():
