@@ -65,6 +65,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option(
     "--certificate-seconds",
+    envvar="COALMINE_CERTIFICATE_SECONDS",
     type=click.FloatRange(min=2),
     default=24 * 3600,
     show_default=True,

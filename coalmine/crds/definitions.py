@@ -12,6 +12,7 @@ from mesh.api.destinationrule import DestinationRuleSpec
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
 from mesh.api.names import MESH_GROUP, MESH_VERSION
 from mesh.api.requestauthentication import RequestAuthenticationSpec
+from mesh.api.peerauthentication import PeerAuthenticationSpec
 from mesh.api.security import SECURITY_GROUP, SECURITY_VERSIONS
 from mesh.api.trafficsplit import TrafficSplitSpec, TrafficSplitStatus
 from mesh.api.virtualservice import VirtualServiceSpec
@@ -260,6 +261,19 @@ REQUEST_AUTHENTICATION: Final = Definition(
     columns=(Column("ISSUERS", ".spec.jwtRules[*].issuer", "Whose tokens are taken."), AGE),
 )
 
+PEER_AUTHENTICATION: Final = Definition(
+    group=SECURITY_GROUP,
+    kind="PeerAuthentication",
+    plural="peerauthentications",
+    short_names=("pa",),
+    versions=SECURITY_VERSIONS,
+    description="PeerAuthentication (Istio's) says whether pods take mutual TLS, plaintext or both. In the root namespace "
+    "and without a selector it is about the whole mesh.",
+    spec=PeerAuthenticationSpec,
+    status=None,
+    columns=(Column("MODE", ".spec.mtls.mode", "What is taken."), AGE),
+)
+
 DEFINITIONS: Final = (
     ROLLOUT,
     ANALYSIS_TEMPLATE,
@@ -267,6 +281,7 @@ DEFINITIONS: Final = (
     TRAFFIC_SPLIT,
     VIRTUAL_SERVICE,
     DESTINATION_RULE,
+    PEER_AUTHENTICATION,
     AUTHORIZATION_POLICY,
     REQUEST_AUTHENTICATION,
 )

@@ -8,40 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field, field_validator
 
 from mesh.api.istio import IstioResource
+from mesh.api.security import WorkloadSelector  # noqa: TC001 - pydantic reads it at run time
 
-__all__ = [
-    "SECURITY_GROUP",
-    "SECURITY_VERSIONS",
-    "MutualTls",
-    "PeerAuthenticationSpec",
-    "WorkloadSelector",
-]
+__all__ = ["MutualTls", "PeerAuthenticationSpec"]
 
-SECURITY_GROUP: Final = "security.istio.io"
-SECURITY_VERSIONS: Final = ("v1", "v1beta1")
-"""In the order of preference."""
 _LAST_PORT: Final = 65535
-
-
-def _port(text: str) -> str:
-    if not 1 <= int(text) <= _LAST_PORT:
-        msg = f"{text!r} is not a port: write a number from 1 to {_LAST_PORT}"
-        raise ValueError(msg)
-    return text
-
-
-Port = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,5}$"), AfterValidator(_port)]
-
-
-class WorkloadSelector(IstioResource):
-    """Which pods of the resource's namespace it is about."""
-
-    match_labels: Annotated[dict[str, str], Field(description="All of these labels; without any, all pods.")] = Field(
-        default_factory=dict
-    )
 
 
 class MutualTls(IstioResource):
@@ -65,6 +39,15 @@ class PeerAuthenticationSpec(IstioResource):
     ] = None
     mtls: Annotated[MutualTls | None, Field(description="For all ports.")] = None
     port_level_mtls: Annotated[
-        dict[Port, MutualTls],
+        dict[str, MutualTls],
         Field(description="By container port, over mtls. It needs a selector, as with Istio."),
     ] = Field(default_factory=dict)
+
+    @field_validator("port_level_mtls")
+    @classmethod
+    def _ports(cls, value: dict[str, MutualTls]) -> dict[str, MutualTls]:
+        for port in value:
+            if not (port.isascii() and port.isdigit() and 1 <= int(port) <= _LAST_PORT):
+                msg = f"{port!r} is no container port: write a number from 1 to {_LAST_PORT}"
+                raise ValueError(msg)
+        return value

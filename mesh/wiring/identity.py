@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mesh.ir.services import Workload
     from mesh.wiring.kube import Kube
 
-__all__ = ["ROTATE_ANNOTATION", "SECRET", "IdentityConfig", "IdentityKeeper"]
+__all__ = ["ROTATE_ANNOTATION", "SECRET", "IdentityConfig", "IdentityKeeper", "create_or_read"]
 
 log = logging.getLogger(__name__)
 SECRET: Final = "coalmine-ca"  # noqa: S105 - a name
@@ -107,7 +107,7 @@ class IdentityKeeper:
             KubeError: The Secret can neither be read nor made, for now.
             SecretError: It does not hold what it should.
         """
-        manifest = await _create_or_read(kube, config.namespace)
+        manifest = await create_or_read(kube, config.namespace)
         authority = Authority(_roots_of(manifest), clock=_now, leaf_life=config.leaf_life)
         return cls(kube, config, authority, manifest, changed)
 
@@ -229,7 +229,7 @@ class IdentityKeeper:
         self.server.renew(leaf.chain, leaf.key)
 
 
-async def _create_or_read(kube: Kube, namespace: str) -> dict[str, Any]:
+async def create_or_read(kube: Kube, namespace: str) -> dict[str, Any]:
     """Return the Secret; of several control planes that start at once, one makes it and all use that one."""
     try:
         return await kube.get(SECRETS, namespace, SECRET)

@@ -6,7 +6,7 @@ from typing import Final
 
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
 from mesh.api.names import MESH_GROUP, MESH_VERSION
-from mesh.api.peerauthentication import SECURITY_GROUP, SECURITY_VERSIONS
+from mesh.api.security import SECURITY_GROUP, SECURITY_VERSIONS
 from mesh.wiring.kube import Kind
 
 __all__ = [

@@ -104,6 +104,9 @@ def _inbound_http(name: str, chain: Chain) -> tuple[str, Any]:
     # Rules about paths mean the path that the application sees.
     manager.normalize_path.value = True
     if chain.name == "mtls":
+        # The application learns who calls, as with Istio (x-forwarded-client-cert), and never what a caller made up.
+        manager.forward_client_cert_details = hcm.HttpConnectionManager.SANITIZE_SET
+        manager.set_current_client_cert_details.uri = True
         manager.common_http_protocol_options.max_connection_duration.CopyFrom(duration(_BOUND_SECONDS))
         # With HTTP/1.1 the end is announced with an answer, so that no request meets a closed connection.
         manager.http1_safe_max_connection_duration = True

@@ -158,6 +158,6 @@ def test_volumes_are_files_but_for_the_token_of_every_pod():
 def test_a_volume_that_is_no_file_is_refused():
     pod = {"spec": {"volumes": [{"name": "data", "emptyDir": {}}]}}
     data = {"name": "data", "mountPath": "/data"}
-    with pytest.raises(ConfigError, match="volume 'data' at /data of container 'c': .* remove the mount") as caught:
+    with pytest.raises(ConfigError, match=r"volume 'data' at /data of container 'c': .* remove the mount") as caught:
         mounts_of(pod, {"name": "c", "volumeMounts": [data]})
     assert caught.value.event == "FailedMount"

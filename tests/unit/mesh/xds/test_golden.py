@@ -16,7 +16,12 @@ from google.protobuf import json_format
 from mesh.resolve.authz import read_authorization_policy
 from mesh.resolve.endpoints import PodIndex, from_pods
 from mesh.resolve.objects import read_pod, read_service
-from mesh.resolve.rules import read_destination_rule, read_traffic_split, read_virtual_service
+from mesh.resolve.rules import (
+    read_destination_rule,
+    read_peer_authentication,
+    read_traffic_split,
+    read_virtual_service,
+)
 from mesh.resolve.tokens import read_request_authentication
 from mesh.resolve.world import World
 from mesh.xds.snapshots import SnapshotBuilder
@@ -39,6 +44,7 @@ def read(text: str) -> World:
         virtual_services=tuple(map(read_virtual_service, found.get("VirtualService", []))),
         destination_rules=tuple(map(read_destination_rule, found.get("DestinationRule", []))),
         traffic_splits=tuple(map(read_traffic_split, found.get("TrafficSplit", []))),
+        peer_authentications=tuple(map(read_peer_authentication, found.get("PeerAuthentication", []))),
         authorization_policies=tuple(map(read_authorization_policy, found.get("AuthorizationPolicy", []))),
         request_authentications=tuple(map(read_request_authentication, found.get("RequestAuthentication", []))),
         token_errors={"https://other.example.com/keys": "no answer"},
