@@ -55,6 +55,9 @@ def pod_facts(resources: Resources, key: ServiceKey, statuses: ProxyStatuses | N
         more, objects = _rules(resources, service)
         facts += more
         related |= objects | {("Service", *service)}
+    if pod.meshed:
+        modes = ", ".join(f"{p.number} {world.peers.mode(pod, p.number)}" for p in pod.ports)
+        facts.append(Fact("mTLS", (f"in force: {modes}" if modes else "no port is declared",)))
     facts += _security(resources, namespace, dict(pod.labels))
     return facts, related
 

@@ -69,6 +69,7 @@ _CODES: Final = (
     Code("CM0001", _ERROR, "The API server or the mesh cannot read the resource"),
     Code("CM0002", _WARNING, "A field is set that the mesh does not implement"),
     Code("CM0003", _ERROR, "The resource is valid, and cannot be applied"),
+    Code("CM0004", _WARNING, "What is written has no effect, or a smaller one"),
     Code("CM0101", _ERROR, "A route names a subset that no DestinationRule defines"),
     Code("CM0102", _ERROR, "A host names no Service"),
     Code("CM0103", _WARNING, "Weights do not add up to 100"),

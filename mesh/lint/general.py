@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["told_by_the_mesh"]
 
-_REASONS: Final = {"Invalid": "CM0001", "NotImplemented": "CM0002"}
+_REASONS: Final = {"Invalid": "CM0001", "NotImplemented": "CM0002", "NoEffect": "CM0004", "Limited": "CM0004"}
 _SEVERAL: Final = {"VirtualService": "CM0104", "DestinationRule": "CM0105"}
 _FIELD: Final = re.compile(r"(?P<field>(?:spec|metadata)[.\[][^\s:]*)(?::\s+|\s+(?=is |are ))(?P<rest>.*)", re.DOTALL)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from mesh.api.names import INJECT_LABEL, PROXY_CONTAINER
+from mesh.api.names import INJECT_LABEL, ISTIO_NAMESPACE_LABEL, ISTIO_POD_LABEL, PROXY_CONTAINER
 from mesh.lint.findings import Finding, Severity, finding
 from mesh.lint.resources import Manifest, Workloads
 from mesh.resolve.problems import Ref, ref_of
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from mesh.lint.resources import Resources
 
-__all__ = ["ISTIO_INJECTION", "asks_for_sidecar", "on_the_hosts_network", "owner_of", "restartable", "without_sidecar"]
+__all__ = ["asks_for_sidecar", "on_the_hosts_network", "owner_of", "restartable", "without_sidecar"]
 
-ISTIO_INJECTION: Final = "istio-injection"
-_ISTIO_POD: Final = "sidecar.istio.io/inject"
+_SIDECARS: Final = (PROXY_CONTAINER, "istio-proxy")
+"""Ours, and Istio's where it is in the cluster too."""
 _SHOWN: Final = 3
 
 
@@ -36,13 +36,15 @@ def asks_for_sidecar(metadata: Mapping[str, Any], namespace: Mapping[str, str]) 
         namespace: The namespace's labels.
     """
     own = {**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}
-    if own.get(INJECT_LABEL) == "disabled" or own.get(_ISTIO_POD) == "false":
+    ours, istios = own.get(INJECT_LABEL), own.get(ISTIO_POD_LABEL)
+    if ours is not None:
+        return f"pod label {INJECT_LABEL}={ours}" if ours == "enabled" else ""
+    if istios == "false":
         return ""
-    if own.get(INJECT_LABEL) == "enabled":
-        return f"pod label {INJECT_LABEL}=enabled"
-    if namespace.get(INJECT_LABEL) == "enabled":
-        return f"namespace label {INJECT_LABEL}=enabled"
-    return f"namespace label {ISTIO_INJECTION}=enabled" if namespace.get(ISTIO_INJECTION) == "enabled" else ""
+    for label in (INJECT_LABEL, ISTIO_NAMESPACE_LABEL):
+        if (said := namespace.get(label)) is not None:
+            return f"namespace label {label}={said}" if said == "enabled" else ""
+    return f"pod label {ISTIO_POD_LABEL}={istios}" if istios == "true" else ""
 
 
 def owner_of(pod: Manifest) -> Ref:
@@ -80,8 +82,6 @@ def _without(group: _Group, names: list[str]) -> Finding:
         f"{count} no sidecar ({shown}) though {group.asked} asks for one: made before the label, or while nobody "
         f"injected; restart: {fix}"
     )
-    if ISTIO_INJECTION in group.asked:
-        text += f"; should they come back without one, label the namespace {INJECT_LABEL}=enabled"
     return finding(group.code, owner, "", text)
 
 
@@ -118,7 +118,7 @@ def _asking(resources: Resources) -> Iterator[tuple[Manifest, str]]:
 def _has_sidecar(pod: Manifest) -> bool:
     spec = pod["spec"]
     every = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
-    return any(c["name"] == PROXY_CONTAINER for c in every)
+    return any(c["name"] in _SIDECARS for c in every)
 
 
 def restartable(found: Finding) -> bool:

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mesh.api.istio import ISTIO_GROUP
 from mesh.api.names import MESH_GROUP
+from mesh.api.peerauthentication import SECURITY_GROUP
+from mesh.resolve.authz import read_authorization_policy
 from mesh.resolve.endpoints import PodIndex, from_pods
 from mesh.resolve.hosts import service_key
 from mesh.resolve.objects import read_pod, read_service
 from mesh.resolve.problems import ref_of
-from mesh.resolve.rules import read_destination_rule, read_traffic_split, read_virtual_service
+from mesh.resolve.rules import (
+    read_destination_rule,
+    read_peer_authentication,
+    read_traffic_split,
+    read_virtual_service,
+)
+from mesh.resolve.tokens import read_request_authentication
 from mesh.resolve.world import World
 
 if TYPE_CHECKING:
@@ -31,6 +39,7 @@ _GROUPS: Final = {
     **dict.fromkeys(("Service", "Pod", "Namespace"), ""),
     **dict.fromkeys(Workloads, "apps"),
     **dict.fromkeys(("VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Sidecar"), ISTIO_GROUP),
+    **dict.fromkeys(("PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication"), SECURITY_GROUP),
     "TrafficSplit": MESH_GROUP,
 }
 
@@ -143,6 +152,9 @@ def read_resources(manifests: Iterable[Manifest], *, complete: bool) -> Resource
         virtual_services=tuple(map(read_virtual_service, found.get("VirtualService", ()))),
         destination_rules=tuple(map(read_destination_rule, found.get("DestinationRule", ()))),
         traffic_splits=tuple(map(read_traffic_split, found.get("TrafficSplit", ()))),
+        peer_authentications=tuple(map(read_peer_authentication, found.get("PeerAuthentication", ()))),
+        authorization_policies=tuple(map(read_authorization_policy, found.get("AuthorizationPolicy", ()))),
+        request_authentications=tuple(map(read_request_authentication, found.get("RequestAuthentication", ()))),
     )
     return Resources(world, {kind: tuple(items) for kind, items in found.items()}, complete)
 
