@@ -7,6 +7,10 @@ logs every attempt, so that a retry hides nothing. Both count into Envoy's own s
 Measured with Envoy 1.40: an attempt that timed out on the route's timeout, or whose caller left, is logged with
 response code 0 and *no* response flag; a refused or reset one with code 0 and UF or UC; an answer cut off in the middle
 with its code (200) and UPE. Hence an error is: 5xx, no answer, or one of ``ERROR_FLAGS``.
+
+A gRPC call that failed has the HTTP status 200 all the same: its own status is an error when it is one of
+``GRPC_ERRORS``. Only a status that was sent counts. Envoy's ``grpc_status_filter`` would take UNKNOWN for a missing one,
+hence every gRPC-Web call (whose status is in the body) and every watch that its caller ended.
 """
 
 from __future__ import annotations
@@ -15,7 +19,10 @@ from typing import Final
 
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.core.v3 import base_pb2
+from envoy.config.route.v3 import route_components_pb2
+from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
 from envoy.extensions.access_loggers.stats.v3 import stats_pb2
+from envoy.type.matcher.v3 import string_pb2
 from google.protobuf import any_pb2, wrappers_pb2
 
 from mesh.api.telemetry import LATENCY_BOUNDS_MS
@@ -27,6 +34,7 @@ __all__ = [
     "ATTEMPTS",
     "ATTEMPT_ERRORS",
     "BACKEND_TAG",
+    "GRPC_ERRORS",
     "HOST_TAG",
     "POD_TAG",
     "REQUESTS",
@@ -68,6 +76,8 @@ SILENT_BOUNDS_MS: Final = tuple(bound for bound in LATENCY_BOUNDS_MS if bound ==
 
 ERROR_FLAGS: Final = ("UF", "UC", "UT", "LR", "UR", "UO", "UPE", "UMSDR")
 """Connect failure, connection ended, timeout, local or remote reset, overflow, protocol error, stream too long."""
+GRPC_ERRORS: Final = (2, 4, 12, 13, 14, 15)
+"""UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS: the called side's; others are the caller's."""
 
 _TAGS: Final = {
     HOST_TAG: f"%METADATA(ROUTE:{FILTER}:namespace)%/%METADATA(ROUTE:{FILTER}:host)%",
@@ -84,6 +94,7 @@ _SCOPE_PREFIX: Final = STATS_PREFIX.encode()
 # Config.stats_scope (6) = Scope{prefix (5)}: it replaces the deprecated stat_prefix, and xds-protos does not know it yet.
 _SCOPE: Final = b"\x32" + bytes([len(_SCOPE_PREFIX) + 2]) + b"\x2a" + bytes([len(_SCOPE_PREFIX)]) + _SCOPE_PREFIX
 
+_CEL: Final = "envoy.access_loggers.extension_filters.cel"
 _Filter = accesslog_pb2.AccessLogFilter
 _Op = accesslog_pb2.ComparisonFilter
 
@@ -144,8 +155,23 @@ def _stat(name: str) -> stats_pb2.Config.Stat:
 
 def _errors() -> accesslog_pb2.AccessLogFilter:
     flags = _Filter(response_flag_filter=accesslog_pb2.ResponseFlagFilter(flags=ERROR_FLAGS))
-    either = accesslog_pb2.OrFilter(filters=[_status(_Op.GE, 500), _status(_Op.EQ, 0), flags])
+    either = accesslog_pb2.OrFilter(filters=[_status(_Op.GE, 500), _status(_Op.EQ, 0), flags, _grpc_errors()])
     return _Filter(or_filter=either)
+
+
+def _grpc_errors() -> accesslog_pb2.AccessLogFilter:
+    """Return what takes a gRPC call that ended with one of ``GRPC_ERRORS``, in the trailers or, alone, in the headers."""
+    codes = ", ".join(f"'{code}'" for code in GRPC_ERRORS)
+    sent = " || ".join(f"response.{part}['grpc-status'] in [{codes}]" for part in ("trailers", "headers"))
+    packed = any_pb2.Any()
+    packed.Pack(cel_pb2.ExpressionFilter(expression=sent), deterministic=True)
+    status = _Filter(extension_filter=accesslog_pb2.ExtensionFilter(name=_CEL, typed_config=packed))
+    # Other requests do not pay for the expression.
+    kind = route_components_pb2.HeaderMatcher(
+        name="content-type", string_match=string_pb2.StringMatcher(prefix="application/grpc")
+    )
+    header = _Filter(header_filter=accesslog_pb2.HeaderFilter(header=kind))
+    return _Filter(and_filter=accesslog_pb2.AndFilter(filters=[header, status]))
 
 
 def _status(op: int, code: int) -> accesslog_pb2.AccessLogFilter:

@@ -25,6 +25,7 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as protocol_options_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 
@@ -37,6 +38,7 @@ from mesh.telemetry.store import TelemetryStore
 from mesh.xds.metadata import metadata
 from mesh.xds.routes import outbound_routes
 from mesh.xds.telemetry import attempt_access_logs, request_access_logs
+from mesh.xds.treatment import HTTP_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -83,6 +85,7 @@ class Service:
     name: str
     pods: list[Pod]
     namespace: str = "shop"
+    http2: bool = False
 
     @property
     def cluster(self) -> cluster_pb2.Cluster:
@@ -94,9 +97,13 @@ class Service:
             )
             for pod in self.pods
         ]
+        options = protocol_options_pb2.HttpProtocolOptions()
+        explicit = options.explicit_http_config
+        (explicit.http2_protocol_options if self.http2 else explicit.http_protocol_options).SetInParent()
         return cluster_pb2.Cluster(
             name=name,
             connect_timeout=seconds(0.3),
+            typed_extension_protocol_options={HTTP_OPTIONS: packed(options)},
             metadata=metadata(service=self.name, namespace=self.namespace),
             load_assignment=endpoint_pb2.ClusterLoadAssignment(
                 cluster_name=name,
@@ -204,6 +211,11 @@ class Proxy:
 
     async def start(self) -> None:
         config = bootstrap(self.settings, pod_ip=self.ip, pod=self.name, namespace="shop")
+        for cluster in config["static_resources"]["clusters"]:
+            # Neither TLS nor a token: who may speak to the receiver is tested with the control plane.
+            cluster.pop("transport_socket", None)
+            for options in cluster["typed_extension_protocol_options"].values():
+                options.pop("http_filters", None)
         config["dynamic_resources"] = {
             f"{kind}_config": {
                 "resource_api_version": "V3",
