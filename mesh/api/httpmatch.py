@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
@@ -67,7 +68,15 @@ class HttpMatch(_Source):
     query_params: dict[Annotated[str, Field(min_length=1, max_length=1024)], StringMatch] = Field(default_factory=dict)
 
 
-Subnet = Annotated[str, Field(description="An address, or a network such as 10.0.0.0/8.")]
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is no network: write one such as 10.0.0.0/8, or an address") from None
+    return value
+
+
+Subnet = Annotated[str, AfterValidator(_network), Field(description="An address, or a network such as 10.0.0.0/8.")]
 
 
 class TcpMatch(_Source):

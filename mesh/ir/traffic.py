@@ -28,6 +28,7 @@ __all__ = [
     "Split",
     "StringMatch",
     "TcpHost",
+    "TcpRoute",
     "Upstream",
     "VirtualHost",
 ]
@@ -179,12 +180,29 @@ class TcpHost:
     """A TCP port of a Service, as callers reach it whose packets are captured.
 
     Attributes:
-        cluster: Where connections go.
+        cluster: Where connections go that no route takes.
         addresses: The Service's cluster IPs (IPv4).
+        routes: What VirtualServices say; the first that matches is used.
     """
 
     cluster: ClusterKey
     addresses: tuple[str, ...]
+    routes: tuple[TcpRoute, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TcpRoute:
+    """Where some of the connections to a TCP port go.
+
+    Attributes:
+        destinations: Clusters with their shares.
+        subnets: Networks that the called address must be in; empty means any.
+        names: Server names that TLS asks for, ``*.example.com`` and ``*`` among them; None takes every connection.
+    """
+
+    destinations: tuple[Destination, ...]
+    subnets: tuple[str, ...] = ()
+    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
