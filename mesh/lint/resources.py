@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mesh.api.istio import ISTIO_GROUP
 from mesh.api.names import MESH_GROUP
-from mesh.api.peerauthentication import SECURITY_GROUP
+from mesh.api.security import SECURITY_GROUP
 from mesh.resolve.authz import read_authorization_policy
 from mesh.resolve.endpoints import PodIndex, from_pods
 from mesh.resolve.hosts import service_key
