@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from mesh.ir.views import Inbound
     from mesh.xds.tls import Chain
 
-__all__ = ["OUTBOUND_LISTENER", "inbound_listener", "outbound_listener"]
+__all__ = ["HCM", "OUTBOUND_LISTENER", "TCP", "inbound_listener", "outbound_listener", "outbound_manager"]
 
 OUTBOUND_LISTENER: Final = "outbound"
 NOBODY_ASKED: Final = Authorization()
-_HCM: Final = "envoy.filters.network.http_connection_manager"
-_TCP: Final = "envoy.filters.network.tcp_proxy"
+HCM: Final = "envoy.filters.network.http_connection_manager"
+TCP: Final = "envoy.filters.network.tcp_proxy"
 _ROUTER: Final = "envoy.filters.http.router"
 _BOUND_SECONDS: Final = CONNECTION_SECONDS + 600
 """The callers' own sidecars go first, without any haste; this is for other callers."""
@@ -50,9 +50,20 @@ def outbound_listener(address: str, requests: Sequence[Any], attempts: Sequence[
         requests: Access logs that see each request once.
         attempts: Access logs that see each attempt at a backend.
     """
+    manager = outbound_manager(OUTBOUND_ROUTES, requests, attempts)
+    return _listener(OUTBOUND_LISTENER, socket(address, OUTBOUND_PORT), base_pb2.OUTBOUND, (HCM, manager))
+
+
+def outbound_manager(routes: str, requests: Sequence[Any], attempts: Sequence[Any]) -> hcm.HttpConnectionManager:
+    """Return what routes the pod's own requests.
+
+    Args:
+        routes: Name of the route configuration.
+        requests: Access logs that see each request once.
+        attempts: Access logs that see each attempt at a backend.
+    """
     filters = [*action_filters(), forward_filter()]
-    manager = _manager(OUTBOUND_LISTENER, OUTBOUND_ROUTES, requests, attempts, filters=filters)
-    return _listener(OUTBOUND_LISTENER, socket(address, OUTBOUND_PORT), base_pb2.OUTBOUND, (_HCM, manager))
+    return _manager(OUTBOUND_LISTENER, routes, requests, attempts, filters=filters)
 
 
 def inbound_listener(
@@ -96,7 +107,7 @@ def _inbound_tcp(name: str, chain: Chain) -> tuple[str, Any]:
     if chain.name == "mtls":
         # It cuts whatever is going on, so it comes no earlier than it must: when the certificate has ended.
         proxy.max_downstream_connection_duration.CopyFrom(duration(_TCP_SECONDS))
-    return _TCP, proxy
+    return TCP, proxy
 
 
 def _inbound_http(name: str, chain: Chain) -> tuple[str, Any]:
@@ -110,7 +121,7 @@ def _inbound_http(name: str, chain: Chain) -> tuple[str, Any]:
         manager.common_http_protocol_options.max_connection_duration.CopyFrom(duration(_BOUND_SECONDS))
         # With HTTP/1.1 the end is announced with an answer, so that no request meets a closed connection.
         manager.http1_safe_max_connection_duration = True
-    return _HCM, manager
+    return HCM, manager
 
 
 def _listener(name: str, address: Any, direction: int, network: tuple[str, Any]) -> listener_pb2.Listener:

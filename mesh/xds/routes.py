@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
@@ -20,35 +21,82 @@ from mesh.xds.routeactions import fractional, per_filter, redirect_action, set_h
 from mesh.xds.treatment import hash_policy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mesh.ir.authz import Authorization
     from mesh.ir.traffic import Destination, Retries, Route, VirtualHost
     from mesh.ir.views import Inbound, Outbound
 
-__all__ = ["OUTBOUND_ROUTES", "inbound_routes", "outbound_routes"]
+__all__ = [
+    "OUTBOUND_ROUTES",
+    "PASSTHROUGH",
+    "captured_routes",
+    "captured_routes_name",
+    "inbound_routes",
+    "outbound_routes",
+]
 
 _REFRESH_CLUSTER_ON_RETRY: Final = b"\x70\x01"
 """RetryPolicy.refresh_cluster_on_retry (field 14, since Envoy 1.39) as it is on the wire: xds-protos lacks it."""
 OUTBOUND_ROUTES: Final = "outbound"
-"""Name of the route configuration of every outbound listener."""
+"""Name of the route configuration of every outbound listener that is an explicit proxy."""
+PASSTHROUGH: Final = "PassthroughCluster"
+"""Name of the cluster that goes where the packets were going; Istio's."""
 _UNKNOWN: Final = (
-    "coalmine: no Service in the mesh is called %REQ(:authority)%, and without packet capture the sidecar cannot pass "
-    "a request on to a host it does not know: check the name, or leave the host out of the proxy with no_proxy\n"
+    "coalmine: no Service in the mesh is called %REQ(:authority)%, and no ServiceEntry has that host, so that the sidecar "
+    "does not pass the request on: check the name, write a ServiceEntry, allow all hosts in a Sidecar "
+    "(outboundTrafficPolicy.mode: ALLOW_ANY), or leave the host out of the proxy with no_proxy\n"
 )
 
 
 def outbound_routes(outbound: Outbound) -> route_pb2.RouteConfiguration:
     """Return the routes of everything that a pod may call; other hosts are refused by name."""
+    return _outbound_routes(OUTBOUND_ROUTES, outbound.virtual_hosts, _unknown_host())
+
+
+def captured_routes_name(port: int) -> str:
+    """Return the name of the route configuration of a port, where packets are captured."""
+    return f"{OUTBOUND_ROUTES}|{port}"
+
+
+def captured_routes(hosts: Sequence[VirtualHost], port: int) -> route_pb2.RouteConfiguration:
+    """Return the routes of what a pod calls on a port; other hosts are passed on to the address that was called.
+
+    Args:
+        hosts: The hosts that have this port.
+        port: The port. A Host header without a port means this one.
+    """
+    named = [replace(host, domains=_without_port(host.domains, port)) for host in hosts]
+    return _outbound_routes(captured_routes_name(port), named, _passed_on())
+
+
+def _without_port(domains: tuple[str, ...], port: int) -> tuple[str, ...]:
+    bare = (domain.removesuffix(f":{port}") for domain in domains)
+    return tuple(dict.fromkeys(name for domain, short in zip(domains, bare, strict=True) for name in (short, domain)))
+
+
+def _passed_on() -> route_components_pb2.VirtualHost:
+    route = route_components_pb2.Route(
+        match=route_components_pb2.RouteMatch(prefix="/"),
+        route=route_components_pb2.RouteAction(cluster=PASSTHROUGH, timeout=duration(0), upgrade_configs=_upgrades()),
+    )
+    return route_components_pb2.VirtualHost(name="passthrough", domains=["*"], routes=[route])
+
+
+def _outbound_routes(
+    name: str, virtual_hosts: Sequence[VirtualHost], others: route_components_pb2.VirtualHost
+) -> route_pb2.RouteConfiguration:
     # Of two hosts with one domain the first keeps it: Envoy would refuse both, and all others with them.
     taken: set[str] = set()
     hosts = []
-    for host in outbound.virtual_hosts:
+    for host in virtual_hosts:
         domains = [d for d in host.domains if d not in taken]
         taken.update(domains)
         if domains:
             hosts.append(_virtual_host(host, domains))
     return route_pb2.RouteConfiguration(
-        name=OUTBOUND_ROUTES,
-        virtual_hosts=hosts if "*" in taken else [*hosts, _unknown_host()],
+        name=name,
+        virtual_hosts=hosts if "*" in taken else [*hosts, others],
         # A destination whose cluster is missing answers 503 instead of making Envoy refuse everything.
         validate_clusters=wrappers_pb2.BoolValue(value=False),
         ignore_port_in_host_matching=False,

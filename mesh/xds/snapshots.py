@@ -6,12 +6,19 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from mesh.xds import capture
 from mesh.xds.clusters import inbound_cluster, inbound_name, upstream_cluster
 from mesh.xds.discovery import endpoints
 from mesh.xds.jwt import JWT_CONFIG, jwt_config
 from mesh.xds.listeners import OUTBOUND_LISTENER, inbound_listener, outbound_listener
 from mesh.xds.resources import CDS, ECDS, EDS, LDS, RDS, SDS, Resource, Snapshot, SplitMark, pack
-from mesh.xds.routes import OUTBOUND_ROUTES, inbound_routes, outbound_routes
+from mesh.xds.routes import (
+    OUTBOUND_ROUTES,
+    captured_routes,
+    captured_routes_name,
+    inbound_routes,
+    outbound_routes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -37,7 +44,7 @@ class SnapshotBuilder:
         self._attempts = tuple(attempt_logs)
         self._old: dict[Hashable, Any] = {}
         self._new: dict[Hashable, Any] = {}
-        self._seen: dict[int, tuple[Outbound, _Shared]] = {}
+        self._seen: dict[tuple[int, bool], tuple[Outbound, _Shared]] = {}
 
     def begin(self) -> None:
         """Start a new state of the world."""
@@ -50,20 +57,43 @@ class SnapshotBuilder:
             view: What it is told.
             secrets: Its certificate and the roots that it trusts.
         """
-        shared = self._outbound(view.outbound)
+        shared = self._outbound(view.outbound, captured=view.captured)
         own = (view.address, view.inbound, view.authorization, view.tokens)
         key = ("view", own, id(shared), secrets)
         # The shared part is in the value as well, so that its id cannot be another object's meanwhile.
         kept: tuple[_Shared, Snapshot] = self._once(key, lambda: (shared, self._snapshot(view, shared, secrets)))
         return kept[1]
 
-    def _outbound(self, outbound: Outbound) -> _Shared:
+    def _outbound(self, outbound: Outbound, *, captured: bool) -> _Shared:
         """Return the part that pods with the same scope share; compared by value once for each state of the world."""
-        known = self._seen.get(id(outbound))
+        seen = (id(outbound), captured)
+        known = self._seen.get(seen)
         if known is None:
-            made: _Shared = self._once(("outbound", outbound), partial(self._make_outbound, outbound))
-            known = self._seen[id(outbound)] = (outbound, made)
+            make = self._make_captured if captured else self._make_outbound
+            made: _Shared = self._once(("outbound", captured, outbound), partial(make, outbound))
+            known = self._seen[seen] = (outbound, made)
         return known[1]
+
+    def _make_captured(self, outbound: Outbound) -> _Shared:
+        """Return the same for pods whose packets are redirected: a listener for each HTTP port and for each TCP host."""
+        shared = self._make_outbound(outbound)
+        clusters, listeners, routes = dict(shared[CDS]), {}, {}
+        for cluster in capture.fixed_clusters():
+            clusters[cluster.name] = self._make(("cds", cluster.name), cluster.name, partial(_itself, cluster))
+        listeners[OUTBOUND_LISTENER] = self._make(("lds", "captured"), OUTBOUND_LISTENER, capture.captured_outbound)
+        for port in sorted({host.port for host in outbound.virtual_hosts}):
+            name = capture.http_listener_name(port)
+            build = partial(capture.http_listener, port, self._requests, self._attempts)
+            listeners[name] = self._make(("lds", name), name, build)
+            hosts = tuple(host for host in outbound.virtual_hosts if host.port == port)
+            name = captured_routes_name(port)
+            routes[name] = self._make(("rds", name, hosts), name, partial(captured_routes, hosts, port))
+        for host in outbound.tcp_hosts:
+            for address in host.addresses:
+                name = capture.tcp_listener_name(address, host.cluster.port)
+                build = partial(capture.tcp_listener, host, address)
+                listeners[name] = self._make(("lds", host, address), name, build)
+        return {CDS: clusters, EDS: shared[EDS], LDS: listeners, RDS: routes}
 
     def _make_outbound(self, outbound: Outbound) -> _Shared:
         ups = outbound.upstreams
@@ -77,23 +107,31 @@ class SnapshotBuilder:
                 for u in ups
                 if u.discovery == "eds"
             },
+            LDS: {},
             RDS: {OUTBOUND_ROUTES: self._make(hosts, OUTBOUND_ROUTES, partial(outbound_routes, outbound))},
         }
 
     def _snapshot(self, view: ProxyView, shared: _Shared, secrets: tuple[Resource, ...]) -> Snapshot:
-        clusters, listeners, routes = dict(shared[CDS]), {}, dict(shared[RDS])
+        clusters, listeners, routes = dict(shared[CDS]), dict(shared[LDS]), dict(shared[RDS])
         address = view.address
+        to_app = capture.captured_cluster if view.captured else inbound_cluster
         for port in view.inbound:
             name = inbound_name(port)
-            clusters[name] = self._make(("cds", port, address), name, partial(inbound_cluster, port, address))
+            clusters[name] = self._make(("cds", port, address, view.captured), name, partial(to_app, port, address))
             http, rules = port.target.protocol == "http", view.authorization
-            build = partial(inbound_listener, port, address, rules)
-            listeners[name] = self._make(("lds", port, address, None if http else rules), name, build)
+            if not view.captured:
+                build = partial(inbound_listener, port, address, rules)
+                listeners[name] = self._make(("lds", port, address, None if http else rules), name, build)
             if http:
                 build = partial(inbound_routes, port, address, rules)
                 routes[name] = self._make(("rds", port, address, rules), name, build)
-        outbound = partial(outbound_listener, address, self._requests, self._attempts)
-        listeners[OUTBOUND_LISTENER] = self._make(("lds", address), OUTBOUND_LISTENER, outbound)
+        if view.captured:
+            build = partial(capture.captured_inbound, view.inbound, address, view.authorization)
+            key = ("lds", view.inbound, address, view.authorization)
+            listeners[capture.INBOUND_LISTENER] = self._make(key, capture.INBOUND_LISTENER, build)
+        else:
+            build = partial(outbound_listener, address, self._requests, self._attempts)
+            listeners[OUTBOUND_LISTENER] = self._make(("lds", address), OUTBOUND_LISTENER, build)
         held = {secret.name: secret for secret in secrets}
         tokens = self._make(("ecds", view.tokens), JWT_CONFIG, partial(jwt_config, view.tokens))
         filters = {JWT_CONFIG: tokens}
@@ -101,7 +139,7 @@ class SnapshotBuilder:
         return Snapshot(
             resources=MappingProxyType(resources),
             vital=frozenset(key.name for key in view.outbound.vital),
-            splits=MappingProxyType(_marks(view.outbound)),
+            splits=MappingProxyType(_marks(view.outbound, captured=view.captured)),
         )
 
     def _make(self, key: Hashable, name: str, build: Callable[[], Message]) -> Resource:
@@ -120,10 +158,16 @@ def _cluster_key(upstream: Upstream) -> tuple[Hashable, ...]:
     return (upstream.key, upstream.policy, upstream.identities, upstream.discovery, own)
 
 
-def _marks(outbound: Outbound) -> dict[str, SplitMark]:
+def _itself(message: Message) -> Message:
+    return message
+
+
+def _marks(outbound: Outbound, *, captured: bool) -> dict[str, SplitMark]:
     found = {}
     for split in outbound.splits:
         backends = {(split.namespace, service) for service, _ in split.weights}
         names = (u.key.name for u in outbound.upstreams if (u.key.namespace, u.key.service) in backends)
-        found[split.uid] = SplitMark(split.generation, frozenset(names))
+        ports = {host.port for host in outbound.virtual_hosts if host.host == split.host}
+        routes = {captured_routes_name(port) for port in ports} if captured else {OUTBOUND_ROUTES}
+        found[split.uid] = SplitMark(split.generation, frozenset(names), frozenset(routes))
     return found
