@@ -13,7 +13,6 @@ from mesh.inspect.files import read_files
 from mesh.inspect.screens import console, table
 from mesh.ir.identity import Identity
 from mesh.lint.resources import Workloads, read_resources
-from mesh.resolve.authz import AuthzIndex, read_authorization_policy
 from mesh.resolve.decide import Decision, Request, decide
 from mesh.resolve.objects import read_pod
 
@@ -84,10 +83,9 @@ def check_command(
         [m for path in paths for m in read_files(path, namespace).manifests] if paths else run(_live(kubeconfig))
     )
     resources = read_resources(manifests, complete=not paths)
-    index = AuthzIndex(map(read_authorization_policy, resources.of("AuthorizationPolicy")), resources.world.services)
     answers = []
     for workload in _chosen(resources, pod, namespace):
-        authorization = index.of(workload)
+        authorization = resources.world.authorization.of(workload)
         asks = any(value not in (None, {}) for value in asked.values())
         decision = decide(authorization, _request(workload, namespace, **asked)) if asks else None
         answers.append((workload, authorization, decision))
@@ -171,9 +169,9 @@ def _show(answers: Sequence[tuple[Workload, Authorization, Decision | None]]) ->
             screen.print("No policy applies: everything is allowed.")
         if decision:
             style = "green" if decision.allowed else "bold red"
-            screen.print(f"The request is {decision.reason}.", style=style)
+            screen.print(f"The request is {decision.reason}.", style=style, markup=False)
             for rule in decision.audited:
-                screen.print(f"It is audited by {rule}.")
+                screen.print(f"It is audited by {rule}.", markup=False)
 
 
 def _as_json(workload: Workload, authorization: Authorization, decision: Decision | None) -> dict[str, Any]:

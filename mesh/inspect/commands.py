@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mesh.inspect.analysis import analyze_command
+from mesh.inspect.authz import authz_group
 from mesh.inspect.describe import describe_group
 from mesh.inspect.proxyconfig import proxy_config_group
 from mesh.inspect.proxystatus import proxy_status_command
@@ -17,6 +18,7 @@ __all__ = ["COMMANDS"]
 
 COMMANDS: Final[tuple[click.Command, ...]] = (
     analyze_command,
+    authz_group,
     describe_group,
     graph_command,
     proxy_config_group,

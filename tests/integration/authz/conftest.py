@@ -148,7 +148,7 @@ def run_envoy(
         with output.open("wb") as stream:
             process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)  # noqa: ASYNC220
         try:
-            await _ready(process, f"http://127.0.0.1:{admin}/ready", output)
+            await _ready(process, f"http://127.0.0.1:{admin}/ready", output.read_text)
             yield output
         finally:
             process.terminate()
@@ -157,13 +157,13 @@ def run_envoy(
     return run
 
 
-async def _ready(process: subprocess.Popen[bytes], url: str, output: Path) -> None:
+async def _ready(process: subprocess.Popen[bytes], url: str, said: Callable[[], str]) -> None:
     deadline = time.monotonic() + 30
     async with aiohttp.ClientSession() as session:
         while time.monotonic() < deadline:
-            assert process.poll() is None, output.read_text()
+            assert process.poll() is None, said()
             with contextlib.suppress(aiohttp.ClientError):
                 async with session.get(url) as response:
                     if response.status == 200:
                         return
-    raise AssertionError(output.read_text())
+    raise AssertionError(said())

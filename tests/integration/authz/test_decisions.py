@@ -17,8 +17,6 @@ from mesh.xds.jwt import jwt_config
 from mesh.xds.rbac import Place, authorization_filters, route_authorization
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mesh.ir.authz import Authorization
 
 pytestmark = pytest.mark.integration
@@ -214,29 +212,27 @@ async def test_the_evaluator_agrees_with_envoy(seed, authority, make_issuer, fre
     clients = {principal: authority.client(principal) for principal in PRINCIPALS}
     tokens = [None if claims is None else issuer.token(**claims) for claims in TOKENS]
     outcomes: list[tuple[int, Request, int]] = []
-    async with run_envoy({"static_resources": {"listeners": listeners}}) as output:
-        async with aiohttp.ClientSession() as session:
-            for number in range(CASES):
-                for _ in range(REQUESTS):
-                    made, token = request(draw)
-                    headers = {
-                        "host": made.host,
-                        "x-case": str(number),
-                        "x-request": str(len(outcomes)),
-                        **made.headers,
-                    }
-                    if made.remote_ip != "127.0.0.1":
-                        headers["x-forwarded-for"] = made.remote_ip
-                    if tokens[token]:
-                        headers["authorization"] = f"Bearer {tokens[token]}"
-                    url = f"http://127.0.0.1:{plain}" if made.principal is None else f"https://127.0.0.1:{secure}"
-                    tls_context = clients.get(made.principal or "", True)
-                    async with session.request(
-                        made.method, url + made.path, headers=headers, ssl=tls_context
-                    ) as response:
-                        outcomes.append((number, made, response.status))
-            async with session.get(f"http://127.0.0.1:{plain}/bare") as response:
-                assert response.status == 403, "without what comes with the routes nothing passes"
+    config = {"static_resources": {"listeners": listeners}}
+    async with run_envoy(config) as output, aiohttp.ClientSession() as session:
+        for number in range(CASES):
+            for _ in range(REQUESTS):
+                made, token = request(draw)
+                headers = {
+                    "host": made.host,
+                    "x-case": str(number),
+                    "x-request": str(len(outcomes)),
+                    **made.headers,
+                }
+                if made.remote_ip != "127.0.0.1":
+                    headers["x-forwarded-for"] = made.remote_ip
+                if tokens[token]:
+                    headers["authorization"] = f"Bearer {tokens[token]}"
+                url = f"http://127.0.0.1:{plain}" if made.principal is None else f"https://127.0.0.1:{secure}"
+                tls_context = clients.get(made.principal or "", True)
+                async with session.request(made.method, url + made.path, headers=headers, ssl=tls_context) as response:
+                    outcomes.append((number, made, response.status))
+        async with session.get(f"http://127.0.0.1:{plain}/bare") as response:
+            assert response.status == 403, "without what comes with the routes nothing passes"
     log = {line.split(" ", 2)[0]: line.split(" ", 2)[1:] for line in output.read_text().splitlines()}
     wrong, seen = [], set()
     for index, (number, made, status) in enumerate(outcomes):
