@@ -347,7 +347,7 @@ async def proxy(
     async def start(hosts: list[Host], services: list[Service], name: str = "frontend-1") -> Proxy:
         folder = tmp_path / name
         folder.mkdir()
-        made = Proxy(next(addresses), name, folder, ProxySettings(receiver.target, "env"), envoy)
+        made = Proxy(next(addresses), name, folder, ProxySettings(receiver.target, "env", identity=None), envoy)
         started.append(made)
         made.write(hosts, services)
         await made.start()

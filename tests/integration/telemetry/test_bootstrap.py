@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import time
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import grpc.aio
@@ -13,7 +14,9 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mesh.api.names import ADMIN_PORT, READY_PORT
+from mesh.ca.certificates import make_root
 from mesh.proxy.bootstrap import READY_PATH, ProxySettings, bootstrap, envoy_args
+from mesh.proxy.identityfiles import config_map_data
 from mesh.telemetry.otlp import add_to_server
 from mesh.telemetry.store import TelemetryStore
 
@@ -22,11 +25,16 @@ pytestmark = pytest.mark.integration
 
 @pytest.mark.parametrize("xds", ["127.0.0.1:15010", "[::1]:15010", "coalmine-mesh.coalmine-system:15010"])
 @pytest.mark.parametrize("capture", ["env", "iptables"])
-async def test_envoy_finds_nothing_wrong_with_it(envoy, xds, capture):
-    config = bootstrap(ProxySettings(xds, capture), pod_ip="127.0.0.1", pod="frontend-1", namespace="shop")
+async def test_envoy_finds_nothing_wrong_with_it(envoy, xds, capture, tmp_path):
+    now = datetime.now(UTC)
+    roots = make_root(now, timedelta(days=1)).certificate_pem.decode()
+    for name, content in {**config_map_data(roots, str(tmp_path)), "token": "secret"}.items():
+        (tmp_path / name).write_text(content)
+    settings = ProxySettings(xds, capture, identity=str(tmp_path))
+    config = bootstrap(settings, pod_ip="127.0.0.1", pod="frontend-1", namespace="shop")
     process = await asyncio.create_subprocess_exec(
         *(envoy, "--mode", "validate", "--config-yaml", json.dumps(config)),
-        *envoy_args(ProxySettings(xds, capture)),
+        *envoy_args(settings),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -93,7 +101,7 @@ async def until(condition, what: str):
 async def test_a_sidecar_is_ready_only_once_it_is_configured(envoy, addresses, tmp_path):
     ip, control = next(addresses), ControlPlane()
     server, port = await control.serve()
-    settings = ProxySettings(f"127.0.0.1:{port}", "env")
+    settings = ProxySettings(f"127.0.0.1:{port}", "env", identity=None)
     config = json.dumps(bootstrap(settings, pod_ip=ip, pod="frontend-1", namespace="shop"))
     with (tmp_path / "envoy.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
@@ -143,7 +151,7 @@ async def test_a_sidecar_finds_its_way_back_to_a_restarted_control_plane(envoy, 
         probe.bind(("127.0.0.1", 0))
         probe.listen()
         port = probe.getsockname()[1]
-    settings = ProxySettings(f"127.0.0.1:{port}", "env")
+    settings = ProxySettings(f"127.0.0.1:{port}", "env", identity=None)
     config = json.dumps(bootstrap(settings, pod_ip=ip, pod="frontend-1", namespace="shop"))
     with (tmp_path / "envoy.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
