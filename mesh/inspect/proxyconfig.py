@@ -21,6 +21,7 @@ __all__ = ["proxy_config_group"]
 
 _DUMP: Final = "/config_dump?include_eds"
 _CLUSTERS: Final = "/clusters?format=json"
+_SERIAL: Final = 12
 _SUFFIX: Final = ".svc.cluster.local"
 
 
@@ -115,6 +116,7 @@ def _show(rows: Sequence[Row], columns: Sequence[str], output: str) -> None:
     elif not rows:
         console().print("Nothing of this kind.")
     else:
-        # Every Service's name ends alike; the whole of it is in the JSON.
-        cells = [[cell.replace(_SUFFIX, "") for cell in _cells(row, columns)] for row in rows]
+        # Every Service's name ends alike, and a serial number is long; the whole of them is in the JSON.
+        short = [{**row, "serial": str(row.get("serial", ""))[:_SERIAL]} for row in rows]
+        cells = [[cell.replace(_SUFFIX, "") for cell in _cells(row, columns)] for row in short]
         console().print(table(columns, cells))

@@ -6,22 +6,20 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from mesh.api.debug import Edge, Graph, Node, Traffic
 from mesh.api.telemetry import LATENCY_BOUNDS_MS
-from mesh.resolve.objects import version_of
 from mesh.telemetry.counters import Counts, add_buckets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mesh.resolve.world import World
     from mesh.telemetry.edges import Call
+    from mesh.telemetry.podnames import PodNames
 
 __all__ = ["graph", "quantile"]
 
-_NAMES: Final = ("app.kubernetes.io/name", "app", "k8s-app")
 _Version = tuple[str, str, str, str]
 """Namespace and name of the host, backend, version."""
 _Source = tuple[str, str]
@@ -39,15 +37,14 @@ class _Sum:
             self.pods.add(pod)
 
 
-def graph(seconds: float, calls: Mapping[Call, Counts], world: World) -> Graph:
+def graph(seconds: float, calls: Mapping[Call, Counts], names: PodNames) -> Graph:
     """Return who calls whom.
 
     Args:
         seconds: The time that the counts are of.
         calls: Counts by caller.
-        world: Knows pods and Services. A pod that is gone is told by the name of its like.
+        names: What pods are called.
     """
-    names = _Names(world)
     edges: dict[tuple[_Source, _Version], _Sum] = defaultdict(_Sum)
     services: dict[_Version, _Sum] = defaultdict(_Sum)
     for call, counts in calls.items():
@@ -110,39 +107,3 @@ def quantile(buckets: tuple[int, ...], share: float) -> float | None:
             return lower + (upper - lower) * max(0.0, rank - below) / count
         below += count
     return math.nextafter(LATENCY_BOUNDS_MS[-1], math.inf)
-
-
-class _Names:
-    """What pods are called."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._services: dict[tuple[str, str], str] = {}
-        for (namespace, service), ports in sorted(world.endpoints.items()):
-            for endpoint in (e for found in ports.values() for e in found):
-                self._services.setdefault((namespace, endpoint.pod), service)
-        self._versions: dict[tuple[str, str], str] = {}
-        for (namespace, pod), workload in world.workloads.items():
-            if version := version_of(workload.labels):
-                self._versions[namespace, pod] = version
-                self._versions.setdefault((namespace, _stem(pod)), version)
-        self._likes = {(namespace, _stem(pod)): service for (namespace, pod), service in self._services.items()}
-
-    def service(self, namespace: str, pod: str) -> str:
-        """Return the Service that a pod is behind, or else its app label or name."""
-        found = self._services.get((namespace, pod)) or self._likes.get((namespace, _stem(pod)))
-        if found:
-            return found
-        workload = self._world.workloads.get((namespace, pod))
-        labels = dict(workload.labels) if workload else {}
-        return next((labels[name] for name in _NAMES if labels.get(name)), pod)
-
-    def version(self, namespace: str, pod: str) -> str:
-        """Return a pod's version; of one that is gone, its like's."""
-        known = self._versions.get((namespace, pod))
-        return known if known is not None else self._versions.get((namespace, _stem(pod)), "")
-
-
-def _stem(pod: str) -> str:
-    """Return what the pods of one ReplicaSet have in common."""
-    return f"{pod.rpartition('-')[0]}-*"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
+import time
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from mesh.ads.sync import short_name, status_of_type
-from mesh.api.debug import Graph, ProxyStatus, ProxyStatuses
+from mesh.api.debug import ProxyStatus, ProxyStatuses
 from mesh.telemetry.edges import KEPT
 from mesh.telemetry.graph import graph
+from mesh.telemetry.podnames import PodNames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from mesh.ads.server import AdsServer
     from mesh.ir.services import Workload
@@ -24,6 +28,8 @@ __all__ = ["add_to_app", "proxy_statuses"]
 
 _WINDOW: Final = 60.0
 """Seconds of the graph where nobody says how many."""
+_PAUSE: Final = 1.0
+"""Seconds between two looks at the pods, so that the names of those that go are known."""
 
 
 def add_to_app(app: web.Application, *, world: Callable[[], World | None], ads: AdsServer, edges: Edges) -> None:
@@ -35,16 +41,28 @@ def add_to_app(app: web.Application, *, world: Callable[[], World | None], ads: 
         ads: Knows the proxies.
         edges: Knows who called whom.
     """
+    names = PodNames(clock=time.time)
+
+    def learn() -> None:
+        if (known := world()) is not None:
+            names.learn(known)
+
+    async def learning(_: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(_every(_PAUSE, learn))
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
     async def proxies(_: web.Request) -> web.Response:
         return web.json_response(text=proxy_statuses(world(), ads).model_dump_json(by_alias=True))
 
     async def calls(request: web.Request) -> web.Response:
         seconds, found = edges.read(_seconds(request))
-        known = world()
-        made = graph(seconds, found, known) if known else Graph(seconds=seconds)
-        return web.json_response(text=made.model_dump_json(by_alias=True))
+        learn()
+        return web.json_response(text=graph(seconds, found, names).model_dump_json(by_alias=True))
 
+    app.cleanup_ctx.append(learning)
     app.router.add_get("/v1/proxies", proxies)
     app.router.add_get("/v1/graph", calls)
 
@@ -66,6 +84,12 @@ def _status(name: str, ads: AdsServer) -> ProxyStatus:
         return ProxyStatus(namespace=namespace, pod=pod, connected=False)
     types = {short_name(url): status_of_type(ledger) for url, ledger in session.ledgers.items()}
     return ProxyStatus(namespace=namespace, pod=pod, connected=True, build=ads.build(name), types=types)
+
+
+async def _every(seconds: float, work: Callable[[], None]) -> None:
+    while True:
+        work()
+        await asyncio.sleep(seconds)
 
 
 def _seconds(request: web.Request) -> float:

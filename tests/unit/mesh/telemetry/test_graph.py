@@ -14,6 +14,7 @@ from mesh.resolve.world import World
 from mesh.telemetry.counters import BUCKETS, Counts, Host, Series
 from mesh.telemetry.edges import KEPT, Call, Edges
 from mesh.telemetry.graph import graph, quantile
+from mesh.telemetry.podnames import PodNames
 
 PAYMENT = Host("shop", "payment")
 STABLE = Series(PAYMENT, "payment", "payment-1-a")
@@ -45,6 +46,13 @@ def world(*pods: tuple[str, str, str]) -> World:
             found[80] += (Endpoint("10.0.0.1", 80, name, labels=workload.labels),)
     services = {key: Service(*key, ports=()) for key in endpoints}
     return World(services, {w.key: w for w in workloads}, endpoints)
+
+
+def names(*worlds: World, clock: Clock | None = None) -> PodNames:
+    made = PodNames(clock=clock or Clock())
+    for known in worlds:
+        made.learn(known)
+    return made
 
 
 def test_counts_of_one_caller_add_up_and_callers_stay_apart():
@@ -113,7 +121,7 @@ def test_pods_become_services_and_versions():
         Call("shop/front-1-x", CANARY): counts(10, 10),
         Call("shop/job-1", STABLE): counts(1),
     }
-    made = graph(10.0, calls, known)
+    made = graph(10.0, calls, names(known))
     assert [(e.source.name, e.destination.name, e.backend, e.version, e.requests) for e in made.edges] == [
         ("front", "payment", "payment", "v1", 90),
         ("front", "payment", "payment-canary", "v2", 10),
@@ -126,16 +134,35 @@ def test_pods_become_services_and_versions():
     assert LATENCY_BOUNDS_MS[9] <= first.p50_ms <= LATENCY_BOUNDS_MS[10]
 
 
-def test_a_pod_that_is_gone_is_told_by_its_like():
-    known = world(("front-1-x", "v0", "front"), ("payment-1-a", "v1", "payment"))
-    gone = Series(PAYMENT, "payment", "payment-1-z")
-    (edge,) = graph(10.0, {Call("shop/front-1-y", gone): counts(4)}, known).edges
+def test_a_pod_that_is_gone_is_still_known_by_its_name():
+    before = world(("front-1-x", "v0", "front"), ("payment-1-a", "v1", "payment"))
+    known = names(before, world(("front-1-y", "v0", "front")))
+    (edge,) = graph(10.0, {Call("shop/front-1-x", STABLE): counts(4)}, known).edges
     assert (edge.source.name, edge.version) == ("front", "v1")
+
+
+def test_a_pod_that_leaves_its_service_stays_what_it_was():
+    known = names(world(("front-1-x", "v0", "front")), world(("front-1-x", "v0", "")))
+    assert known.service("shop", "front-1-x") == "front"
+
+
+def test_names_are_forgotten_when_no_count_can_need_them_any_more():
+    clock = Clock()
+    known = names(world(("front-1-x", "v0", "front")), clock=clock)
+    clock.now += 3600
+    known.learn(world())
+    assert known.service("shop", "front-1-x") == "front", "it was there until now"
+    clock.now += KEPT
+    known.learn(world())
+    assert known.service("shop", "front-1-x") == "front"
+    clock.now += 2 * KEPT
+    known.learn(world())
+    assert known.service("shop", "front-1-x") == "front-1-x"
 
 
 def test_a_request_without_a_pod_has_no_version_and_no_latency():
     none = Series(PAYMENT, "", "")
-    (edge,) = graph(10.0, {Call("shop/a", none): Counts(3, 3)}, world(("a", "", ""))).edges
+    (edge,) = graph(10.0, {Call("shop/a", none): Counts(3, 3)}, names(world(("a", "", "")))).edges
     assert (edge.backend, edge.version, edge.pods, edge.p50_ms, edge.error_rate) == ("", "", 0, None, 1.0)
 
 
