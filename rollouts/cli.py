@@ -24,6 +24,12 @@ def controller() -> None:
 @click.option("--kubeconfig", type=_FILE, help="How to reach the API server; without it, the pod's service account.")
 @click.option("--mesh-url", required=True, help="The mesh control plane's HTTP address, e.g. http://127.0.0.1:15080.")
 @click.option(
+    "--mesh-token-file",
+    type=_FILE,
+    help="File with the service account's token that the mesh asks for where that address is not on loopback "
+    "(projected, audience coalmine).",
+)
+@click.option(
     "--hold",
     type=click.Choice(["auto", *Hold]),
     default="auto",
@@ -49,6 +55,7 @@ def controller() -> None:
 def run(  # noqa: PLR0917 - click passes them by name
     kubeconfig: Path | None,
     mesh_url: str,
+    mesh_token_file: Path | None,
     hold: str,
     webhook_address: str | None,
     tls_cert: Path | None,
@@ -71,6 +78,7 @@ def run(  # noqa: PLR0917 - click passes them by name
     options = Options(
         kubeconfig=kubeconfig,
         mesh_url=mesh_url,
+        mesh_token_file=mesh_token_file,
         hold=hold,
         health_address=health_address,
         otlp_address=otlp_address,

@@ -14,6 +14,7 @@ from mesh.api.telemetry import TelemetryWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 __all__ = ["TelemetryStream"]
 
@@ -30,11 +31,29 @@ class TelemetryStream:
         problem: Why nothing comes at the moment; empty when all is well.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, since: float, on_window: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        since: float,
+        on_window: Callable[[], None],
+        *,
+        token_file: Path | None = None,
+    ) -> None:
+        """Listen.
+
+        Args:
+            session: HTTP client.
+            url: The host's windows.
+            since: Unix seconds from which on they are wanted.
+            on_window: Called when one has come, or none comes any more.
+            token_file: Holds the token to show; read anew for each connection, since kubelets renew it in place.
+        """
         self._session = session
         self._url = url
         self._since = since
         self._on_window = on_window
+        self._token_file = token_file
         self._fresh: deque[TelemetryWindow] = deque(maxlen=_MOST_WINDOWS)
         self.problem = ""
         self._task = asyncio.create_task(self._run(), name=f"telemetry {url}")
@@ -69,11 +88,15 @@ class TelemetryStream:
     async def _read(self) -> None:
         """Read one connection to its end."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=_SILENCE_SECONDS)
-        async with self._session.get(self._url, params={"since": repr(self._since)}, timeout=timeout) as answer:
+        query = {"since": repr(self._since)}
+        async with self._session.get(self._url, params=query, headers=self._headers(), timeout=timeout) as answer:
             answer.raise_for_status()
             async for line in answer.content:
                 if line.strip():
                     self._take(TelemetryWindow.model_validate_json(line))
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token_file.read_text().strip()}"} if self._token_file else {}
 
     def _take(self, window: TelemetryWindow) -> None:
         self.problem = ""

@@ -62,6 +62,7 @@ class Options:
     ca_file: Path | None = None
     otlp_address: str | None = None
     otlp_token_file: Path | None = None
+    mesh_token_file: Path | None = None
 
 
 async def run(options: Options) -> None:
@@ -85,7 +86,7 @@ async def run(options: Options) -> None:
             router=CoalmineRouter(),
             tools=Tools(
                 kube=kube,
-                open_stream=_streams(session, options.mesh_url),
+                open_stream=_streams(session, options.mesh_url, options.mesh_token_file),
                 open_counts=_sources(await _receive(options, stack)),
                 clock=time.time,
             ),
@@ -117,12 +118,12 @@ async def _hold(kube: Kube, options: Options, stack: contextlib.AsyncExitStack) 
 
 
 def _streams(
-    session: aiohttp.ClientSession, mesh_url: str
+    session: aiohttp.ClientSession, mesh_url: str, token_file: Path | None
 ) -> Callable[[Key, float, Callable[[], None]], TelemetryStream]:
     def open_stream(host: Key, since: float, on_window: Callable[[], None]) -> TelemetryStream:
         namespace, service = host
         url = f"{mesh_url.rstrip('/')}/v1/telemetry/{namespace}/{service}"
-        return TelemetryStream(session, url, since, on_window)
+        return TelemetryStream(session, url, since, on_window, token_file=token_file)
 
     return open_stream
 

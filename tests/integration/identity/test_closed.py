@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import grpc
 import grpc.aio
 import pytest
+from aiohttp import web
 from envoy.service.discovery.v3 import discovery_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
 from mesh.proxy.bootstrap import PROXY_ATTRIBUTE
+from mesh.telemetry import http
+from mesh.telemetry.store import TelemetryStore
+from mesh.wiring.kube import Kube
+from mesh.wiring.tokens import Tokens, reading_middleware
 from mesh.xds.resources import CDS
+from rollouts.engine.telemetry import TelemetryStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -121,3 +131,54 @@ async def test_a_report_of_ones_own_is_taken(client, mesh):
 async def test_without_tls_nobody_answers(client):
     async with grpc.aio.insecure_channel(client.address) as channel:
         assert await code_of(client.clusters("caller", client.token("caller"), channel)) == "UNAVAILABLE"
+
+
+@pytest.fixture
+async def api(mesh) -> AsyncIterator[str]:
+    """The HTTP API as it is off loopback."""
+    kube = await Kube.connect(str(mesh.cluster.kubeconfig_for("mesh")))
+    check = reading_middleware(kube, Tokens(kube, clock=time.monotonic))
+    runner = web.AppRunner(http.make_app(TelemetryStore(clock=time.time), lambda: True, check))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+    await kube.close()
+
+
+async def test_telemetry_is_read_by_those_who_may_read_it(api, client, mesh, eventually):
+    async def status(path: str, token: str = "") -> int:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with aiohttp.ClientSession() as session, session.get(f"{api}{path}", headers=headers) as response:
+            return response.status
+
+    token = client.token("caller", bound=False)
+    assert await status("/readyz") == 200
+    assert await status("/v1/telemetry") == 401
+    assert await status("/v1/telemetry", "nonsense") == 401
+    assert await status("/v1/telemetry", token) == 403
+    name, account = f"reads-{mesh.namespace}", f"--serviceaccount={mesh.namespace}:caller"
+    mesh.kubectl("create", "clusterrole", name, "--verb=get", "--non-resource-url=/v1/*")
+    mesh.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", account)
+    try:
+        await eventually(partial(status, "/v1/telemetry", token), 200)
+    finally:
+        mesh.kubectl("delete", "clusterrole,clusterrolebinding", name)
+
+
+async def test_a_controller_shows_the_token_of_its_file(api, client, mesh, tmp_path):
+    file, told = tmp_path / "token", asyncio.Event()
+    file.write_text("nonsense\n")
+    async with aiohttp.ClientSession() as session:
+        url = f"{api}/v1/telemetry/{mesh.namespace}/payment"
+        stream = TelemetryStream(session, url, 0.0, told.set, token_file=file)
+        try:
+            async with asyncio.timeout(20):
+                await told.wait()
+                assert "401" in stream.problem
+                file.write_text(client.token("caller", bound=False))
+                while "403" not in stream.problem:
+                    told.clear()
+                    await told.wait()
+        finally:
+            await stream.close()
