@@ -11,6 +11,7 @@ import click
 
 from mesh.ca.roots import SecretError
 from mesh.inspect.commands import COMMANDS
+from mesh.inspect.injection import injection_options
 from mesh.wiring.kube import KubeError
 from mesh.wiring.serve import ServeConfig, serve
 
@@ -58,8 +59,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Where endpoints come from; EndpointSlices refuse loopback, so a local cluster needs pods.",
 )
-@click.option("--capture", type=click.Choice(["env", "iptables"]), default="env", show_default=True)
-@click.option("--envoy", default="envoy", show_default=True, help="The sidecar's command.")
+@injection_options
 @click.option(
     "--namespace", default="coalmine-system", show_default=True, help="The control plane's own, where its Secret is."
 )
@@ -86,10 +86,6 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--verbose", is_flag=True, help="Say more.")
 def serve_command(*, verbose: bool, **options: Any) -> None:
     """Run the control plane."""
-    if options["capture"] == "iptables":
-        raise click.BadParameter(
-            "packet capture is not implemented yet: use env, which sets http_proxy", param_hint="--capture"
-        )
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )

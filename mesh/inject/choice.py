@@ -63,7 +63,7 @@ def wanted_where(*, istio_labels: bool) -> list[Selector]:
     """
     unsaid = _is(INJECT_LABEL, "DoesNotExist")
     # Any other value than "disabled": a misspelt one is refused rather than ignored.
-    selectors = [("pod", [], [_is(INJECT_LABEL, "Exists"), _is(INJECT_LABEL, "NotIn", "disabled")])]
+    selectors: list[Selector] = [("pod", [], [_is(INJECT_LABEL, "Exists"), _is(INJECT_LABEL, "NotIn", "disabled")])]
     enabled = [_is(INJECT_LABEL, "In", "enabled")]
     if not istio_labels:
         return [*selectors, ("namespace", enabled, [unsaid])]

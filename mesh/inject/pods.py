@@ -35,10 +35,24 @@ if TYPE_CHECKING:
     from mesh.ir.views import Capture
     from mesh.proxy.probes import AppProbe
 
-__all__ = ["INJECTED", "STATUS_ANNOTATION", "InjectConfig", "Injection", "RefusedError", "inject"]
+__all__ = [
+    "INIT_IMAGE",
+    "INJECTED",
+    "IPTABLES_RESTORE",
+    "PROXY_IMAGE",
+    "STATUS_ANNOTATION",
+    "InjectConfig",
+    "Injection",
+    "RefusedError",
+    "inject",
+]
 
 STATUS_ANNOTATION: Final = "coalmine.dev/status"
 INJECTED: Final = "injected"
+PROXY_IMAGE: Final = "docker.io/envoyproxy/envoy:distroless-v1.40.0"
+INIT_IMAGE: Final = "registry.k8s.io/build-image/distroless-iptables:v0.9.1"
+"""What Kubernetes' own kube-proxy stands on: a shell and iptables, which finds out whether nft or legacy is used."""
+IPTABLES_RESTORE: Final = "iptables-restore"
 _SINGLE_PORTS: Final = {ADMIN_PORT, OUTBOUND_PORT, INBOUND_PORT, READY_PORT}
 _DEFAULT_GRACE: Final = 30
 _USER: Final = {"runAsGroup": PROXY_UID, "runAsNonRoot": True, "runAsUser": PROXY_UID}
@@ -64,9 +78,9 @@ class InjectConfig:
     xds_address: str
     capture: Capture = "env"
     envoy: str = "envoy"
-    image: str = "docker.io/envoyproxy/envoy:distroless-v1.40.0"
-    init_image: str = "registry.k8s.io/build-image/distroless-iptables:v0.9.1"
-    iptables_restore: str = "iptables-restore"
+    image: str = PROXY_IMAGE
+    init_image: str = INIT_IMAGE
+    iptables_restore: str = IPTABLES_RESTORE
     drain_seconds: int = 3
     log_level: str = "warning"
     mount_root: str = ""

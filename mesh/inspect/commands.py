@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from mesh.inspect.analysis import analyze_command
 from mesh.inspect.authz import authz_group
 from mesh.inspect.describe import describe_group
+from mesh.inspect.injection import check_inject_command, inject_command
 from mesh.inspect.proxyconfig import proxy_config_group
 from mesh.inspect.proxystatus import proxy_status_command
 from mesh.inspect.traffic import graph_command, top_command
@@ -19,8 +20,10 @@ __all__ = ["COMMANDS"]
 COMMANDS: Final[tuple[click.Command, ...]] = (
     analyze_command,
     authz_group,
+    check_inject_command,
     describe_group,
     graph_command,
+    inject_command,
     proxy_config_group,
     proxy_status_command,
     top_command,

@@ -19,19 +19,21 @@ from aiohttp import web
 from mesh.ads.server import AdsServer
 from mesh.api.debug import API_ANNOTATION
 from mesh.inject import webhook
-from mesh.inject.pods import InjectConfig
-from mesh.telemetry import http, otlp
+from mesh.inject.pods import INIT_IMAGE, IPTABLES_RESTORE, PROXY_IMAGE, InjectConfig
+from mesh.telemetry import http, otlp, prometheus
 from mesh.telemetry.edges import Edges
+from mesh.telemetry.standard import StandardMetrics
 from mesh.telemetry.store import TelemetryStore
 from mesh.wiring import debug
 from mesh.wiring.control import Control, Sources
 from mesh.wiring.endpoints import PodEndpoints, SliceEndpoints
 from mesh.wiring.identity import IdentityConfig, IdentityKeeper
-from mesh.wiring.kinds import WEBHOOKS
 from mesh.wiring.kube import Kube, KubeError
 from mesh.wiring.reports import Reports
 from mesh.wiring.splitstatus import SplitStatuses
 from mesh.wiring.tokens import Tokens, reading_middleware
+from mesh.wiring.webhooks import register
+from mesh.xds.observation import observation
 from mesh.xds.snapshots import SnapshotBuilder
 from mesh.xds.telemetry import attempt_access_logs, request_access_logs
 
@@ -66,6 +68,9 @@ class ServeConfig:
         endpoints: ``pods`` or ``endpointslices``.
         capture: How an app's requests reach its sidecar.
         envoy: The sidecar's command.
+        proxy_image: The sidecar's image.
+        init_image: Image of the init container that redirects packets.
+        iptables_restore: Its ``iptables-restore`` command.
         namespace: The control plane's namespace, where its Secret is.
         certificate_seconds: How long a workload's certificate lives.
         root_hold_seconds: How long each step of a root's exchange lasts at least.
@@ -84,6 +89,9 @@ class ServeConfig:
     endpoints: str
     capture: Capture
     envoy: str
+    proxy_image: str = PROXY_IMAGE
+    init_image: str = INIT_IMAGE
+    iptables_restore: str = IPTABLES_RESTORE
     namespace: str = "coalmine-system"
     certificate_seconds: float = 24 * 3600
     root_hold_seconds: float = 180
@@ -113,8 +121,11 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     """Start everything and leave its end to the stack."""
     reports = Reports(kube, now=_now)
     edges = Edges(clock=time.time)
-    store = TelemetryStore(clock=time.time, counted=edges.add)
-    builder = SnapshotBuilder(request_logs=request_access_logs(), attempt_logs=attempt_access_logs())
+    metrics = StandardMetrics(world=lambda: control.world, clock=time.monotonic)
+    store = TelemetryStore(clock=time.time, counted=edges.add, measured=metrics.add)
+    builder = SnapshotBuilder(
+        request_logs=request_access_logs(), attempt_logs=attempt_access_logs(), observe=observation()
+    )
 
     def published() -> None:
         ads.publish()
@@ -144,13 +155,20 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(config.tls_cert, config.tls_key)
     inject = InjectConfig(
-        xds_address=config.xds_advertise, capture=config.capture, envoy=config.envoy, mount_root=config.mount_root
+        xds_address=config.xds_advertise,
+        capture=config.capture,
+        envoy=config.envoy,
+        image=config.proxy_image,
+        init_image=config.init_image,
+        iptables_restore=config.iptables_restore,
+        mount_root=config.mount_root,
     )
     await stack.enter_async_context(_site(webhook.make_app(inject), config.webhook_address, tls))
     await ads.start(config.xds_address, keeper.server.credentials)
     stack.push_async_callback(ads.stop)
     check = None if _on_loopback(config.http_address) else reading_middleware(kube, tokens)
     api = http.make_app(store, lambda: control.world is not None and registered.is_set(), check)
+    prometheus.add_to_app(api, metrics)
     debug.add_to_app(api, world=lambda: control.world, ads=ads, edges=edges)
     await stack.enter_async_context(_site(api, config.http_address, None))
     work = [
@@ -159,7 +177,10 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
         control.run(sources),
     ]
     work += [statuses.run(), reports.run(), keeper.publish_roots(), keeper.run(partial(_proxies, control, ads))]
-    await stack.enter_async_context(_tasks([*work, _register(kube, config, registered)], stopped))
+    # So that a kubeconfig is all that `coalmine mesh proxy-status` needs.
+    annotations = {API_ANNOTATION: f"http://{config.http_address}"}
+    work.append(register(kube, config.webhook_url, config.ca_file.read_bytes(), annotations, registered))
+    await stack.enter_async_context(_tasks(work, stopped))
     log.info("discovery and telemetry on %s, API on %s, injection on %s", *_addresses(config))
 
 
@@ -209,22 +230,6 @@ def _on_loopback(address: str) -> bool:
 
 def _addresses(config: ServeConfig) -> tuple[str, str, str]:
     return config.xds_address, config.http_address, config.webhook_address
-
-
-async def _register(kube: Kube, config: ServeConfig, registered: asyncio.Event) -> None:
-    """Tell the API server of the webhook, however long that takes."""
-    manifest = webhook.webhook_configuration(config.webhook_url, config.ca_file.read_bytes())
-    # So that a kubeconfig is all that `coalmine mesh proxy-status` needs.
-    manifest["metadata"]["annotations"] = {API_ANNOTATION: f"http://{config.http_address}"}
-    while True:
-        try:
-            await kube.apply(WEBHOOKS, manifest)
-        except KubeError as error:
-            log.warning("the injection webhook cannot be registered: %s; again in %.0f s", error, _RETRY)
-            await asyncio.sleep(_RETRY)
-        else:
-            registered.set()
-            return
 
 
 @contextlib.asynccontextmanager
