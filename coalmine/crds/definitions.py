@@ -11,8 +11,8 @@ from mesh.api.authorizationpolicy import AuthorizationPolicySpec
 from mesh.api.destinationrule import DestinationRuleSpec
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
 from mesh.api.names import MESH_GROUP, MESH_VERSION
-from mesh.api.requestauthentication import RequestAuthenticationSpec
 from mesh.api.peerauthentication import PeerAuthenticationSpec
+from mesh.api.requestauthentication import RequestAuthenticationSpec
 from mesh.api.security import SECURITY_GROUP, SECURITY_VERSIONS
 from mesh.api.trafficsplit import TrafficSplitSpec, TrafficSplitStatus
 from mesh.api.virtualservice import VirtualServiceSpec
