@@ -9,11 +9,14 @@ from analysis.api.template import AnalysisTemplateSpec
 from coalmine.crds.schema import Schema, structural
 from mesh.api.authorizationpolicy import AuthorizationPolicySpec
 from mesh.api.destinationrule import DestinationRuleSpec
+from mesh.api.gateway import GatewaySpec
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
 from mesh.api.names import MESH_GROUP, MESH_VERSION
 from mesh.api.peerauthentication import PeerAuthenticationSpec
 from mesh.api.requestauthentication import RequestAuthenticationSpec
 from mesh.api.security import SECURITY_GROUP, SECURITY_VERSIONS
+from mesh.api.serviceentry import ServiceEntrySpec
+from mesh.api.sidecar import SidecarSpec
 from mesh.api.trafficsplit import TrafficSplitSpec, TrafficSplitStatus
 from mesh.api.virtualservice import VirtualServiceSpec
 from rollouts.api.names import GROUP, PLURAL, VERSION
@@ -235,6 +238,63 @@ DESTINATION_RULE: Final = Definition(
     columns=(Column("HOST", ".spec.host", "The host that the rule is for."), AGE),
 )
 
+SERVICE_ENTRY: Final = Definition(
+    group=ISTIO_GROUP,
+    kind="ServiceEntry",
+    plural="serviceentries",
+    short_names=("se",),
+    versions=ISTIO_VERSIONS,
+    description="ServiceEntry (Istio's) makes hosts that are no Service of the cluster known to sidecars. Fields that the "
+    "mesh does not implement are kept and reported.",
+    spec=ServiceEntrySpec,
+    status=None,
+    columns=(
+        Column("HOSTS", ".spec.hosts", "The hosts."),
+        Column("LOCATION", ".spec.location", "Whether they are of the mesh."),
+        Column("RESOLUTION", ".spec.resolution", "How their addresses are found."),
+        AGE,
+    ),
+)
+
+SIDECAR: Final = Definition(
+    group=ISTIO_GROUP,
+    kind="Sidecar",
+    plural="sidecars",
+    short_names=(),
+    versions=ISTIO_VERSIONS,
+    description="Sidecar (Istio's) says which hosts the sidecars of a namespace or of some of its pods know. Fields that "
+    "the mesh does not implement are kept and reported.",
+    spec=SidecarSpec,
+    status=None,
+    columns=(AGE,),
+)
+
+GATEWAY: Final = Definition(
+    group=ISTIO_GROUP,
+    kind="Gateway",
+    plural="gateways",
+    short_names=("gw",),
+    versions=ISTIO_VERSIONS,
+    description="Gateway (Istio's) says which ports the pods of an ingress proxy open, for which hosts, and with which "
+    "certificates. Fields that the mesh does not implement are kept and reported.",
+    spec=GatewaySpec,
+    status=None,
+    columns=(Column("SELECTOR", ".spec.selector", "The pods."), AGE),
+)
+
+PEER_AUTHENTICATION: Final = Definition(
+    group=SECURITY_GROUP,
+    kind="PeerAuthentication",
+    plural="peerauthentications",
+    short_names=("pa",),
+    versions=SECURITY_VERSIONS,
+    description="PeerAuthentication (Istio's) says whether pods take mutual TLS, plaintext or both. In the root namespace "
+    "and without a selector it is about the whole mesh.",
+    spec=PeerAuthenticationSpec,
+    status=None,
+    columns=(Column("MODE", ".spec.mtls.mode", "What is taken."), AGE),
+)
+
 AUTHORIZATION_POLICY: Final = Definition(
     group=SECURITY_GROUP,
     kind="AuthorizationPolicy",
@@ -261,19 +321,6 @@ REQUEST_AUTHENTICATION: Final = Definition(
     columns=(Column("ISSUERS", ".spec.jwtRules[*].issuer", "Whose tokens are taken."), AGE),
 )
 
-PEER_AUTHENTICATION: Final = Definition(
-    group=SECURITY_GROUP,
-    kind="PeerAuthentication",
-    plural="peerauthentications",
-    short_names=("pa",),
-    versions=SECURITY_VERSIONS,
-    description="PeerAuthentication (Istio's) says whether pods take mutual TLS, plaintext or both. In the root namespace "
-    "and without a selector it is about the whole mesh.",
-    spec=PeerAuthenticationSpec,
-    status=None,
-    columns=(Column("MODE", ".spec.mtls.mode", "What is taken."), AGE),
-)
-
 DEFINITIONS: Final = (
     ROLLOUT,
     ANALYSIS_TEMPLATE,
@@ -281,6 +328,9 @@ DEFINITIONS: Final = (
     TRAFFIC_SPLIT,
     VIRTUAL_SERVICE,
     DESTINATION_RULE,
+    SERVICE_ENTRY,
+    SIDECAR,
+    GATEWAY,
     PEER_AUTHENTICATION,
     AUTHORIZATION_POLICY,
     REQUEST_AUTHENTICATION,

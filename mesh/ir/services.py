@@ -46,8 +46,8 @@ class Service:
     """A host that can be called.
 
     Attributes:
-        namespace: Namespace of the Service.
-        name: Name of the Service.
+        namespace: Namespace of the Service; empty for a host that is none.
+        name: Name of the Service, or the host.
         ports: Its TCP ports.
         selector: Labels that choose its pods, sorted; empty chooses none.
         addresses: Its cluster IPs; none for a headless Service.
@@ -71,7 +71,7 @@ class Service:
     @property
     def fqdn(self) -> str:
         """The name under which the whole cluster knows it."""
-        return f"{self.name}.{self.namespace}.svc.cluster.local"
+        return f"{self.name}.{self.namespace}.svc.cluster.local" if self.namespace else self.name
 
     def port(self, number: int | None) -> ServicePort | None:
         """Return the port of that number; without a number the HTTP port: 80, or else the first one."""

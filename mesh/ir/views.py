@@ -43,6 +43,8 @@ class Outbound:
     splits: tuple[Split, ...]
     tcp_hosts: tuple[TcpHost, ...] = ()
     """Used where packets are captured: an explicit proxy carries HTTP only."""
+    unknown: Literal["ALLOW_ANY", "REGISTRY_ONLY"] | None = None
+    """Whether requests to other hosts are passed on or refused; None leaves it to how requests are captured."""
 
     @property
     def vital(self) -> frozenset[ClusterKey]:

@@ -37,6 +37,9 @@ def service_key(host: str, namespace: str, known: Container[ServiceKey]) -> Serv
 
 def domains(service: Service, port: ServicePort, namespace: str) -> tuple[str, ...]:
     """Return the values of the Host header that mean this port of the Service to callers in the namespace."""
+    if not service.namespace:
+        names = [service.name, *(f"[{a}]" if ":" in a else a for a in service.addresses)]
+        return _with_port(names, port.port, bare=service.port(None) == port)
     names = [service.name] if service.namespace == namespace else []
     base = f"{service.name}.{service.namespace}"
     names += [base, f"{base}.svc", f"{base}.svc.cluster.local"]

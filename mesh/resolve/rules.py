@@ -10,9 +10,12 @@ from pydantic import BaseModel, ValidationError
 from mesh.api.destinationrule import DestinationRuleSpec
 from mesh.api.istio import unimplemented
 from mesh.api.peerauthentication import PeerAuthenticationSpec
+from mesh.api.serviceentry import ServiceEntrySpec
+from mesh.api.sidecar import SidecarSpec
 from mesh.api.trafficsplit import TrafficSplitSpec
 from mesh.api.virtualservice import VirtualServiceSpec
 from mesh.resolve.drchecks import check_destination_rule
+from mesh.resolve.externals import check_service_entry
 from mesh.resolve.hosts import service_key
 from mesh.resolve.problems import Problem, Ref, ref_of
 from mesh.resolve.vschecks import check_virtual_service
@@ -29,6 +32,8 @@ __all__ = [
     "read_destination_rule",
     "read_peer_authentication",
     "read_rule",
+    "read_service_entry",
+    "read_sidecar",
     "read_traffic_split",
     "read_virtual_service",
 ]
@@ -76,6 +81,18 @@ def read_destination_rule(manifest: dict[str, Any]) -> Rule[DestinationRuleSpec]
 def read_peer_authentication(manifest: dict[str, Any]) -> Rule[PeerAuthenticationSpec]:
     """Return a parsed PeerAuthentication."""
     return read_rule(manifest, PeerAuthenticationSpec)
+
+
+def read_service_entry(manifest: dict[str, Any]) -> Rule[ServiceEntrySpec]:
+    """Return a parsed ServiceEntry."""
+    rule = read_rule(manifest, ServiceEntrySpec)
+    said = check_service_entry(rule.spec) if rule.spec else ()
+    return replace(rule, problems=(*rule.problems, *(Problem(rule.ref, reason, text) for reason, text in said)))
+
+
+def read_sidecar(manifest: dict[str, Any]) -> Rule[SidecarSpec]:
+    """Return a parsed Sidecar."""
+    return read_rule(manifest, SidecarSpec)
 
 
 def read_traffic_split(manifest: dict[str, Any]) -> Rule[TrafficSplitSpec]:

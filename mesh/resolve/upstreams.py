@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mesh.ir.services import Endpoint, Service, ServiceKey
     from mesh.ir.traffic import Route, Split, VirtualHost
     from mesh.resolve.clauses import Caller
+    from mesh.resolve.externals import External
     from mesh.resolve.treatments import Treatments
 
 __all__ = ["UpstreamResolver", "hashed"]
@@ -36,24 +37,44 @@ class UpstreamResolver:
     treatments: Treatments
     backends: Mapping[ServiceKey, Split]
 
-    def of(self, caller: Caller, key: ServiceKey) -> Iterator[Upstream]:
-        """Yield the clusters of a Service for callers."""
+    def of(self, caller: Caller, key: ServiceKey, external: External | None = None) -> Iterator[Upstream]:
+        """Yield the clusters of a Service for callers.
+
+        Args:
+            caller: Who calls.
+            key: The Service.
+            external: What is known of it where it is the host of a ServiceEntry.
+        """
         split = self.backends.get(key)
         default = split.outlier_detection if split else SAFE
-        treatment = self.treatments.find(caller, key, key[0])
+        treatment = self.treatments.find(caller, key, external.home if external else key[0])
         # A canary is judged against its host, so it is treated like its host unless it has a rule of its own.
         general = treatment or (self.treatments.find(caller, split.host, split.host[0]) if split else None)
         whole = general.policy if general else None
         full = general.full_ejection if general else False
-        for port in self.services[key].ports:
-            endpoints = self.endpoints.get(key, {}).get(port.port, ())
+        ports = (external.service if external else self.services[key]).ports
+        known = external.endpoints if external else self.endpoints.get(key, {})
+        for port in ports:
+            endpoints = known.get(port.port, ())
             treated = policy(default, port.port, whole, full_ejection=full)
-            yield Upstream(ClusterKey(*key, port.port), treated, endpoints)
+            yield _reached(Upstream(ClusterKey(*key, port.port), treated, endpoints), external)
             for subset in treatment.subsets if treatment else ():
                 labels = set(subset.labels.items())
                 chosen = tuple(e for e in endpoints if labels.issubset(e.labels))
                 treated = policy(default, port.port, whole, subset.traffic_policy, full_ejection=full)
-                yield Upstream(ClusterKey(*key, port.port, subset.name), treated, chosen)
+                yield _reached(Upstream(ClusterKey(*key, port.port, subset.name), treated, chosen), external)
+
+
+def _reached(upstream: Upstream, external: External | None) -> Upstream:
+    """Return a cluster with what a ServiceEntry says of its host."""
+    if external is None:
+        return upstream
+    treated = upstream.policy
+    if external.names and treated.tls and treated.tls.mode in {"SIMPLE", "MUTUAL"} and not treated.tls.names:
+        treated = replace(treated, tls=replace(treated.tls, names=external.names))
+    # Without an endpoint (a subset of none) there is nothing to look up, and Envoy wants exactly one to do so.
+    discovery = external.discovery if upstream.endpoints or external.discovery == "request" else "eds"
+    return replace(upstream, policy=treated, discovery=discovery)
 
 
 def hashed(hosts: Iterable[VirtualHost], upstreams: Iterable[Upstream]) -> tuple[VirtualHost, ...]:

@@ -12,11 +12,14 @@ from mesh.ir.traffic import ClusterKey, Split, VirtualHost
 from mesh.ir.views import Inbound, Outbound, ProxyView
 from mesh.resolve.authz import AuthzIndex
 from mesh.resolve.clauses import Caller
+from mesh.resolve.externals import Externals
 from mesh.resolve.hosts import domains, external_domains, service_key
 from mesh.resolve.kinds import ROUTES_ANNOTATION, read_kinds, told_apart
 from mesh.resolve.peers import PeerModes, index_peers
 from mesh.resolve.problems import Problem, Ref
+from mesh.resolve.reach import Reach
 from mesh.resolve.routes import RouteResolver
+from mesh.resolve.sidecars import Sidecars
 from mesh.resolve.splits import Splits, resolve_splits
 from mesh.resolve.tokens import JwtIndex
 from mesh.resolve.treatments import Treatments
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from mesh.api.destinationrule import DestinationRuleSpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
     from mesh.api.requestauthentication import RequestAuthenticationSpec
+    from mesh.api.serviceentry import ServiceEntrySpec
+    from mesh.api.sidecar import SidecarSpec
     from mesh.api.trafficsplit import TrafficSplitSpec
     from mesh.api.virtualservice import VirtualServiceSpec
     from mesh.ir.services import Endpoint, Service, ServiceKey, Workload
@@ -58,6 +63,8 @@ class World:
         peer_authentications: All of them.
         authorization_policies: All of them.
         request_authentications: All of them.
+        service_entries: All of them.
+        sidecar_resources: All resources of the kind Sidecar.
         token_keys: Key sets that were fetched, by where they are from.
         token_errors: Why they could not be fetched, likewise.
     """
@@ -71,6 +78,8 @@ class World:
     peer_authentications: tuple[Rule[PeerAuthenticationSpec], ...] = ()
     authorization_policies: tuple[PolicyRule, ...] = ()
     request_authentications: tuple[Rule[RequestAuthenticationSpec], ...] = ()
+    service_entries: tuple[Rule[ServiceEntrySpec], ...] = ()
+    sidecar_resources: tuple[Rule[SidecarSpec], ...] = ()
     token_keys: Mapping[str, str] = field(default_factory=dict)
     token_errors: Mapping[str, str] = field(default_factory=dict)
     _outbound: dict[Scope, Outbound] = field(default_factory=dict, compare=False, repr=False)
@@ -89,6 +98,16 @@ class World:
     def treatments(self) -> Treatments:
         """The DestinationRules by host."""
         return Treatments(self.destination_rules, self.services)
+
+    @cached_property
+    def externals(self) -> Externals:
+        """The ServiceEntries by host."""
+        return Externals(self.service_entries, self.services)
+
+    @cached_property
+    def sidecars(self) -> Sidecars:
+        """The Sidecars by namespace."""
+        return Sidecars(self.sidecar_resources)
 
     @cached_property
     def _upstreams(self) -> UpstreamResolver:
@@ -139,6 +158,9 @@ class World:
         own += [p for r in self.destination_rules for p in r.problems]
         own += [p for r in self.traffic_splits for p in r.problems]
         own += [p for r in self.peer_authentications for p in r.problems]
+        own += [p for r in self.service_entries for p in r.problems]
+        own += [p for r in self.sidecar_resources for p in r.problems]
+        own += [*self.externals.problems, *self.sidecars.problems]
         own += [*self.authorization.problems, *self.tokens.problems]
         own += [*self.peers.problems, *self.peers.shadowed(self.workloads.values())]
         gateways = [
@@ -180,7 +202,7 @@ class World:
 
     @cached_property
     def _asked_labels(self) -> frozenset[tuple[str, str]]:
-        return self.routing.asked_labels | self.treatments.asked_labels
+        return self.routing.asked_labels | self.treatments.asked_labels | self.sidecars.asked_labels
 
     def scope(self, workload: Workload) -> Scope:
         """Return what decides whom the pod may call and how: pods with the same scope share one ``Outbound``."""
@@ -199,23 +221,28 @@ class World:
         return self._outbound[scope]
 
     def _make_outbound(self, caller: Caller, egress: tuple[str, ...] | None) -> Outbound:
-        namespace = caller.namespace
-        wanted = None if egress is None else {service_key(h, namespace, self.services) for h in egress}
-        hosts = [*self._service_hosts(caller, wanted), *self._external_hosts(caller, wanted)]
+        reach = self._reach(caller, egress)
+        hosts = [*self._service_hosts(caller, reach), *self._external_hosts(caller, reach)]
         called = {c for v in hosts for r in v.routes for c in r.clusters}
         services = {(c.namespace, c.service) for c in called}
-        if wanted is None:
-            services |= set(self.services)
+        services |= reach.known
         splits = [s for key, s in sorted(self.splits.applied.items()) if key in services]
         services |= {(s.namespace, backend) for s in splits for backend, _ in s.weights}
-        upstreams = [u for key in sorted(services & set(self.services)) for u in self._upstreams.of(caller, key)]
-        return Outbound(hashed(hosts, upstreams), tuple(upstreams), tuple(splits))
+        keys = sorted(services & reach.services.keys())
+        upstreams = [u for key in keys for u in self._upstreams.of(caller, key, reach.externals.get(key))]
+        return Outbound(hashed(hosts, upstreams), tuple(upstreams), tuple(splits), unknown=reach.scope.unknown)
 
-    def _service_hosts(self, caller: Caller, wanted: set[ServiceKey] | None) -> list[VirtualHost]:
-        routes = RouteResolver(self.services, self.splits.applied)
+    def _reach(self, caller: Caller, egress: tuple[str, ...] | None) -> Reach:
+        externals = self.externals.visible(caller.namespace)
+        services = {**self.services, **{key: external.service for key, external in externals.items()}}
+        said = None if egress is None else frozenset(service_key(h, caller.namespace, services) for h in egress)
+        return Reach(services, externals, said, self.sidecars.scope(caller), caller.namespace)
+
+    def _service_hosts(self, caller: Caller, reach: Reach) -> list[VirtualHost]:
+        routes = RouteResolver(reach.services, self.splits.applied)
         found = []
-        for key, service in sorted(self.services.items()):
-            if wanted is not None and key not in wanted:
+        for key, service in sorted(reach.services.items()):
+            if not reach.knows(key):
                 continue
             ruling = self.routing.find(caller, key, service.fqdn)
             # Nobody compares the versions of another host, and each further route costs every caller 7 KiB.
@@ -223,17 +250,18 @@ class World:
             for port in service.ports:
                 if port.protocol == "http":
                     cluster = ClusterKey(*key, port.port)
-                    made = routes.ruled(ruling, caller, key, port.port) if ruling else routes.plain(cluster)
+                    made = routes.ruled(ruling, caller, key, port.port) if ruling else ()
+                    made = made or routes.plain(cluster)
                     made = made if kinds is None else told_apart(made, kinds)
                     found.append(VirtualHost(key, port.port, domains(service, port, caller.namespace), made))
         return found
 
-    def _external_hosts(self, caller: Caller, wanted: set[ServiceKey] | None) -> list[VirtualHost]:
-        routes = RouteResolver(self.services, self.splits.applied)
+    def _external_hosts(self, caller: Caller, reach: Reach) -> list[VirtualHost]:
+        routes = RouteResolver(reach.services, self.splits.applied)
         found = []
         for host in self.routing.externals(caller):
             ruling = self.routing.named(caller, host)
-            if ruling and (wanted is None or ("", host) in wanted):
+            if ruling and ("", host) not in reach.services and reach.knows(("", host)):
                 made = routes.ruled(ruling, caller, ("", host), DEFAULT_HTTP_PORT)
                 if made:
                     found.append(VirtualHost(("", host), DEFAULT_HTTP_PORT, external_domains(host), made))

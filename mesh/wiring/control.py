@@ -12,6 +12,8 @@ from mesh.resolve.objects import read_pod, read_service
 from mesh.resolve.rules import (
     read_destination_rule,
     read_peer_authentication,
+    read_service_entry,
+    read_sidecar,
     read_traffic_split,
     read_virtual_service,
 )
@@ -24,7 +26,9 @@ from mesh.wiring.kinds import (
     PEER_AUTHENTICATIONS,
     PODS,
     REQUEST_AUTHENTICATIONS,
+    SERVICE_ENTRIES,
     SERVICES,
+    SIDECARS,
     TRAFFIC_SPLITS,
     VIRTUAL_SERVICES,
 )
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from mesh.api.destinationrule import DestinationRuleSpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
     from mesh.api.requestauthentication import RequestAuthenticationSpec
+    from mesh.api.serviceentry import ServiceEntrySpec
+    from mesh.api.sidecar import SidecarSpec
     from mesh.api.trafficsplit import TrafficSplitSpec
     from mesh.api.virtualservice import VirtualServiceSpec
     from mesh.ir.services import Service, Workload
@@ -67,6 +73,8 @@ class Sources:
     request_authentications: Reflector[Rule[RequestAuthenticationSpec]]
     token_keys: KeyFetcher
     peer_authentications: Reflector[Rule[PeerAuthenticationSpec]]
+    service_entries: Reflector[Rule[ServiceEntrySpec]]
+    sidecars: Reflector[Rule[SidecarSpec]]
 
     @classmethod
     def of(
@@ -106,6 +114,8 @@ class Sources:
             peer_authentications=Reflector(
                 kube, PEER_AUTHENTICATIONS, read_peer_authentication, changed, optional=True
             ),
+            service_entries=Reflector(kube, SERVICE_ENTRIES, read_service_entry, changed, optional=True),
+            sidecars=Reflector(kube, SIDECARS, read_sidecar, changed, optional=True),
         )
 
     @property
@@ -120,6 +130,8 @@ class Sources:
             self.authorization_policies,
             self.request_authentications,
             self.peer_authentications,
+            self.service_entries,
+            self.sidecars,
             *self.endpoints.reflectors,
         )
 
@@ -141,6 +153,8 @@ class Sources:
             virtual_services=tuple(self.virtual_services.items.values()),
             destination_rules=tuple(self.destination_rules.items.values()),
             traffic_splits=tuple(self.traffic_splits.items.values()),
+            service_entries=tuple(self.service_entries.items.values()),
+            sidecar_resources=tuple(self.sidecars.items.values()),
             authorization_policies=tuple(self.authorization_policies.items.values()),
             request_authentications=tokens,
             token_keys=dict(self.token_keys.keys),

@@ -21,6 +21,8 @@ __all__ = [
     "REQUEST_AUTHENTICATIONS",
     "SECRETS",
     "SERVICES",
+    "SERVICE_ENTRIES",
+    "SIDECARS",
     "SUBJECT_ACCESS_REVIEWS",
     "TOKEN_REVIEWS",
     "TRAFFIC_SPLITS",
@@ -43,6 +45,8 @@ WEBHOOKS: Final = Kind(
 TRAFFIC_SPLITS: Final = Kind(MESH_GROUP, MESH_VERSION, "TrafficSplit", "trafficsplits")
 VIRTUAL_SERVICES: Final = tuple(Kind(ISTIO_GROUP, v, "VirtualService", "virtualservices") for v in ISTIO_VERSIONS)
 DESTINATION_RULES: Final = tuple(Kind(ISTIO_GROUP, v, "DestinationRule", "destinationrules") for v in ISTIO_VERSIONS)
+SERVICE_ENTRIES: Final = tuple(Kind(ISTIO_GROUP, v, "ServiceEntry", "serviceentries") for v in ISTIO_VERSIONS)
+SIDECARS: Final = tuple(Kind(ISTIO_GROUP, v, "Sidecar", "sidecars") for v in ISTIO_VERSIONS)
 PEER_AUTHENTICATIONS: Final = tuple(
     Kind(SECURITY_GROUP, v, "PeerAuthentication", "peerauthentications") for v in SECURITY_VERSIONS
 )

@@ -56,10 +56,17 @@ _HTTP: Final = ("http/1.0", "http/1.1", "h2c")
 _SERVER_FIRST_SECONDS: Final = 1
 
 
-def fixed_clusters() -> list[cluster_pb2.Cluster]:
-    """Return the clusters of what goes where it was going anyway, and of what must go nowhere."""
-    black_hole = cluster_pb2.Cluster(name=BLACK_HOLE, type=cluster_pb2.Cluster.STATIC, connect_timeout=duration(1))
-    return [_original(PASSTHROUGH), black_hole]
+def fixed_clusters(*, refuse: bool) -> list[cluster_pb2.Cluster]:
+    """Return the clusters of what goes where it was going anyway, and of what must go nowhere.
+
+    Args:
+        refuse: Whether nothing may go to hosts that are not known.
+    """
+    return [_nowhere(PASSTHROUGH) if refuse else _original(PASSTHROUGH), _nowhere(BLACK_HOLE)]
+
+
+def _nowhere(name: str) -> cluster_pb2.Cluster:
+    return cluster_pb2.Cluster(name=name, type=cluster_pb2.Cluster.STATIC, connect_timeout=duration(1))
 
 
 def captured_cluster(inbound: Inbound, address: str) -> cluster_pb2.Cluster:

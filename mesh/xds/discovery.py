@@ -12,16 +12,17 @@ from envoy.extensions.common.dynamic_forward_proxy.v3 import dns_cache_pb2
 from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import dynamic_forward_proxy_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
+from mesh.ir.policies import Policy
 from mesh.xds.messages import ads, duration, socket, to_any
 from mesh.xds.metadata import metadata
 from mesh.xds.tls import endpoint_metadata
-from mesh.xds.treatment import set_balancing
+from mesh.xds.treatment import HTTP_OPTIONS, http_options, limits, set_balancing
 
 if TYPE_CHECKING:
     from mesh.ir.services import Endpoint
     from mesh.ir.traffic import Upstream
 
-__all__ = ["endpoints", "forward_filter", "set_discovery"]
+__all__ = ["endpoints", "forward_cluster", "forward_filter", "set_discovery"]
 
 _FORWARD: Final = "envoy.clusters.dynamic_forward_proxy"
 _FORWARD_FILTER: Final = "envoy.filters.http.dynamic_forward_proxy"
@@ -32,11 +33,7 @@ _REFRESH: Final = 60
 def set_discovery(cluster: cluster_pb2.Cluster, upstream: Upstream) -> None:
     """Set where the endpoints come from and how one is chosen."""
     if upstream.discovery == "request":
-        config = forward_cluster_pb2.ClusterConfig(dns_cache_config=_dns_cache())
-        # Names that a DestinationRule fixes are not those of the request: Envoy wants to hear that this is meant.
-        config.allow_insecure_cluster_options = upstream.policy.tls is not None
-        cluster.cluster_type.CopyFrom(cluster_pb2.Cluster.CustomClusterType(name=_FORWARD, typed_config=to_any(config)))
-        cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
+        _set_forwarding(cluster)
         # Its endpoints are of different hosts: the errors of one say nothing of the others.
         cluster.ClearField("outlier_detection")
         return
@@ -51,6 +48,30 @@ def set_discovery(cluster: cluster_pb2.Cluster, upstream: Upstream) -> None:
     cluster.respect_dns_ttl = True
     cluster.dns_refresh_rate.CopyFrom(duration(_REFRESH))
     cluster.load_assignment.CopyFrom(endpoints(upstream))
+
+
+def forward_cluster(name: str) -> cluster_pb2.Cluster:
+    """Return a cluster that goes to whatever host a request names."""
+    policy = Policy()
+    cluster = cluster_pb2.Cluster(
+        name=name,
+        connect_timeout=duration(policy.connect_timeout),
+        circuit_breakers=limits(policy),
+        typed_extension_protocol_options={HTTP_OPTIONS: http_options(policy)},
+    )
+    _set_forwarding(cluster)
+    return cluster
+
+
+def _set_forwarding(cluster: cluster_pb2.Cluster) -> None:
+    """Make a cluster go to the host that each request names."""
+    config = forward_cluster_pb2.ClusterConfig(
+        dns_cache_config=_dns_cache(),
+        # Envoy wants to hear that a name other than the request's is meant: plaintext has none, a DestinationRule may.
+        allow_insecure_cluster_options=True,
+    )
+    cluster.cluster_type.CopyFrom(cluster_pb2.Cluster.CustomClusterType(name=_FORWARD, typed_config=to_any(config)))
+    cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
 
 
 def endpoints(upstream: Upstream) -> endpoint_pb2.ClusterLoadAssignment:

@@ -50,8 +50,9 @@ _UNKNOWN: Final = (
 
 
 def outbound_routes(outbound: Outbound) -> route_pb2.RouteConfiguration:
-    """Return the routes of everything that a pod may call; other hosts are refused by name."""
-    return _outbound_routes(OUTBOUND_ROUTES, outbound.virtual_hosts, _unknown_host())
+    """Return the routes of everything that a pod may call; other hosts are refused by name, or looked up."""
+    others = _passed_on() if outbound.unknown == "ALLOW_ANY" else _unknown_host()
+    return _outbound_routes(OUTBOUND_ROUTES, outbound.virtual_hosts, others)
 
 
 def captured_routes_name(port: int) -> str:

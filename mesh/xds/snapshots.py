@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.xds import capture
 from mesh.xds.clusters import inbound_cluster, inbound_name, upstream_cluster
-from mesh.xds.discovery import endpoints
+from mesh.xds.discovery import endpoints, forward_cluster
 from mesh.xds.jwt import JWT_CONFIG, jwt_config
 from mesh.xds.listeners import OUTBOUND_LISTENER, inbound_listener, outbound_listener
 from mesh.xds.resources import CDS, ECDS, EDS, LDS, RDS, SDS, Resource, Snapshot, SplitMark, pack
 from mesh.xds.routes import (
     OUTBOUND_ROUTES,
+    PASSTHROUGH,
     captured_routes,
     captured_routes_name,
     inbound_routes,
@@ -78,8 +79,9 @@ class SnapshotBuilder:
         """Return the same for pods whose packets are redirected: a listener for each HTTP port and for each TCP host."""
         shared = self._make_outbound(outbound)
         clusters, listeners, routes = dict(shared[CDS]), {}, {}
-        for cluster in capture.fixed_clusters():
-            clusters[cluster.name] = self._make(("cds", cluster.name), cluster.name, partial(_itself, cluster))
+        refuse = outbound.unknown == "REGISTRY_ONLY"
+        for cluster in capture.fixed_clusters(refuse=refuse):
+            clusters[cluster.name] = self._make(("cds", cluster.name, refuse), cluster.name, partial(_itself, cluster))
         listeners[OUTBOUND_LISTENER] = self._make(("lds", "captured"), OUTBOUND_LISTENER, capture.captured_outbound)
         for port in sorted({host.port for host in outbound.virtual_hosts}):
             name = capture.http_listener_name(port)
@@ -97,11 +99,14 @@ class SnapshotBuilder:
 
     def _make_outbound(self, outbound: Outbound) -> _Shared:
         ups = outbound.upstreams
-        hosts = ("rds", outbound.virtual_hosts)
+        hosts = ("rds", outbound.virtual_hosts, outbound.unknown)
+        clusters = {
+            u.key.name: self._make(("cds", *_cluster_key(u)), u.key.name, partial(upstream_cluster, u)) for u in ups
+        }
+        if outbound.unknown == "ALLOW_ANY":
+            clusters[PASSTHROUGH] = self._make(("cds", "forward"), PASSTHROUGH, partial(forward_cluster, PASSTHROUGH))
         return {
-            CDS: {
-                u.key.name: self._make(("cds", *_cluster_key(u)), u.key.name, partial(upstream_cluster, u)) for u in ups
-            },
+            CDS: clusters,
             EDS: {
                 u.key.name: self._make(("eds", u.key, u.endpoints), u.key.name, partial(endpoints, u))
                 for u in ups

@@ -39,6 +39,8 @@ _MAX_RETRIES: Final = 1024
 """Envoy's own default of 3 at a time would refuse retries just when several pods end together."""
 _ERRORS: Final = 5
 """Where a kind of errors ejects nobody; the number is Envoy's default and has no effect."""
+_SYSTEM_ROOTS: Final = "/etc/ssl/certs/ca-certificates.crt"
+"""Where Debian, Alpine and Envoy's own image have them. Envoy takes no name for "the system's"."""
 _RING_SIZE: Final = 1024
 """Istio's and Envoy's default."""
 _LONGEST_EJECTION: Final = 300.0
@@ -131,8 +133,9 @@ def set_transport(
 
 
 def _client(tls: ClientTls) -> Client:
+    authorities = tls.authorities or (_SYSTEM_ROOTS if tls.verify else "")
     return Client(
-        sni=tls.sni, names=tls.names, ca=tls.authorities, certificate=tls.certificate, key=tls.key, verify=tls.verify
+        sni=tls.sni, names=tls.names, ca=authorities, certificate=tls.certificate, key=tls.key, verify=tls.verify
     )
 
 
