@@ -31,6 +31,8 @@ DRY_RUN_ANNOTATION: Final = "istio.io/dry-run"
 """On a policy: with ``true`` it decides nothing."""
 
 _TEMPLATE: Final = re.compile(r"\{\*\*?\}")
+_NAMESPACE: Final = re.compile(r"\*?[a-z0-9-]{0,63}\*?")
+_ACCOUNT: Final = re.compile(r"([a-z0-9-]{1,63}/)?[a-z0-9.-]{1,253}")
 _HEADER: Final = re.compile(r"request\.headers\[(:?[!#$%&'*+.^_`|~0-9A-Za-z-]+)\]")
 _CLAIM: Final = re.compile(r"request\.auth\.claims((\[[^\[\]]+\])+)")
 
@@ -52,8 +54,14 @@ def _port(value: str) -> str:
 
 
 def _account(value: str) -> str:
-    if not all(value.split("/", 1)) or value.count("/") > 1 or "*" in value:
+    if not _ACCOUNT.fullmatch(value):
         raise ValueError(f"{value!r} is not a service account: write its name, or its namespace/name")
+    return value
+
+
+def _namespace(value: str) -> str:
+    if not _NAMESPACE.fullmatch(value):
+        raise ValueError(f"{value!r} is not a namespace: write its name, or the beginning or end of one with a *")
     return value
 
 
@@ -77,6 +85,7 @@ Text = Annotated[str, Field(min_length=1)]
 Block = Annotated[str, Field(min_length=1), AfterValidator(_block)]
 Port = Annotated[str, Field(min_length=1), AfterValidator(_port)]
 Account = Annotated[str, Field(min_length=1), AfterValidator(_account)]
+Namespace = Annotated[str, Field(min_length=1), AfterValidator(_namespace)]
 Path = Annotated[str, Field(min_length=1), AfterValidator(_path)]
 
 
@@ -87,8 +96,8 @@ class Source(IstioResource):
     not_principals: tuple[Text, ...] = ()
     request_principals: tuple[Text, ...] = ()
     not_request_principals: tuple[Text, ...] = ()
-    namespaces: tuple[Text, ...] = ()
-    not_namespaces: tuple[Text, ...] = ()
+    namespaces: tuple[Namespace, ...] = ()
+    not_namespaces: tuple[Namespace, ...] = ()
     service_accounts: tuple[Account, ...] = ()
     not_service_accounts: tuple[Account, ...] = ()
     ip_blocks: tuple[Block, ...] = ()
@@ -141,7 +150,7 @@ class Condition(IstioResource):
         if not self.values and not self.not_values:
             raise ValueError(f"{self.key} has neither values nor notValues: write one of them")
         check = {"source.ip": _block, "remote.ip": _block, "destination.ip": _block, "destination.port": _port}
-        check["source.serviceAccount"] = _account
+        check |= {"source.serviceAccount": _account, "source.namespace": _namespace}
         for value in (*self.values, *self.not_values):
             check.get(self.key, str)(value)
         return self

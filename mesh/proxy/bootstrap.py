@@ -30,6 +30,8 @@ PROXY_ATTRIBUTE: Final = "coalmine.proxy"
 _XDS_CLUSTER: Final = "coalmine-xds"
 _TELEMETRY_CLUSTER: Final = "coalmine-telemetry"
 _TYPES: Final = "type.googleapis.com/envoy."
+_RUNTIME: Final = {"re2.max_program_size.error_level": 32768}
+"""Envoy's own bound of 100 refuses regular expressions of about 80 characters; this is Istio's."""
 _MAX_CONNECTIONS: Final = 50_000
 """Callers' connections to one sidecar; Envoy warns when there is no bound, and memory has one anyway."""
 
@@ -92,7 +94,7 @@ def bootstrap(
         "stats_flush_interval": "1s",
         "stats_sinks": [_sink(f"{namespace}/{pod}")],
         "overload_manager": _overload_manager(),
-        "layered_runtime": {"layers": [{"name": "static", "static_layer": {}}]},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": _RUNTIME}]},
     }
 
 

@@ -100,8 +100,8 @@ def _salvage(spec: Any) -> AuthorizationPolicySpec:
     except ValidationError:
         selector = None
     action = spec.get("action")
-    action = action if action in {"DENY", "AUDIT", "CUSTOM"} else "ALLOW"
-    return AuthorizationPolicySpec(selector=selector, action=action)
+    known = isinstance(action, str) and action in {"DENY", "AUDIT", "CUSTOM"}
+    return AuthorizationPolicySpec(selector=selector, action=action if known else "ALLOW")
 
 
 class AuthzIndex:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from mesh.ir.authz import request_principal_parts, template_regex
+from mesh.ir.identity import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -122,9 +123,11 @@ def _value(condition: Condition, request: Request) -> str | None:
         case "principal":
             return request.principal
         case "namespace":
-            return _identity(request, r"[^/]+/ns/([^/]+)/.*")
+            identity = _identity(request)
+            return identity.namespace if identity else None
         case "account":
-            return _identity(request, r"[^/]+/ns/([^/]+/sa/[^/]+)", strip="/sa/")
+            identity = _identity(request)
+            return f"{identity.namespace}/{identity.service_account}" if identity else None
         case "header":
             return request.headers.get(condition.name[0])
         case "host":
@@ -142,9 +145,8 @@ def _value(condition: Condition, request: Request) -> str | None:
             return known[condition.attribute]
 
 
-def _identity(request: Request, regex: str, *, strip: str = "/") -> str | None:
-    found = re.fullmatch(regex, request.principal or "", re.DOTALL)
-    return found[1].replace(strip, "/") if found else None
+def _identity(request: Request) -> Identity | None:
+    return Identity.parse(f"spiffe://{request.principal}") if request.principal else None
 
 
 def _claim(request: Request, path: tuple[str, ...], pattern: Pattern) -> bool:

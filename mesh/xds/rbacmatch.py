@@ -12,6 +12,7 @@ from envoy.config.route.v3 import route_components_pb2
 from envoy.type.matcher.v3 import metadata_pb2, path_pb2, regex_pb2, string_pb2, value_pb2
 
 from mesh.ir.authz import Pattern, request_principal_parts, template_regex
+from mesh.ir.identity import TRUST_DOMAIN, Identity
 from mesh.xds.jwt import JWT_METADATA, PAYLOAD
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["permission", "principal"]
 
 _SPIFFE: Final = "spiffe://"
-_PART: Final = "[^/]"
-"""A character of a namespace in a SPIFFE id."""
 
 
 def permission(condition: Condition, pattern: Pattern) -> rbac_pb2.Permission:
@@ -62,18 +61,18 @@ def principal(condition: Condition, pattern: Pattern) -> rbac_pb2.Principal:
 
 
 def _authenticated(condition: Condition, pattern: Pattern) -> string_pb2.StringMatcher:
-    value = re.escape(pattern.value)
+    here = f"{_SPIFFE}{TRUST_DOMAIN}/ns/"
     if condition.attribute == "account":
         namespace, _, account = pattern.value.partition("/")
-        return _regex(f"{_SPIFFE}{_PART}+/ns/{re.escape(namespace)}/sa/{re.escape(account)}")
+        return _string(Pattern("exact", Identity(namespace, account).uri))
     if condition.attribute == "namespace":
-        inner = {
-            "exact": value,
-            "prefix": f"{value}{_PART}*",
-            "suffix": f"{_PART}*{value}",
-            "present": f"{_PART}+",
-        }[pattern.kind]
-        return _regex(f"{_SPIFFE}{_PART}+/ns/{inner}/.*")
+        match pattern.kind:
+            case "exact":
+                return _string(Pattern("prefix", f"{here}{pattern.value}/"))
+            case "prefix" | "present":
+                return _string(Pattern("prefix", f"{here}{pattern.value}"))
+            case _:
+                return _regex(f"{re.escape(here)}[^/]*{re.escape(pattern.value)}/.*")
     if pattern.kind in {"exact", "prefix"}:
         return _string(Pattern(pattern.kind, f"{_SPIFFE}{pattern.value}"))
     return _string(pattern)
@@ -92,7 +91,8 @@ def _claim(path: tuple[str, ...], pattern: Pattern) -> rbac_pb2.Principal:
     several = value_pb2.ValueMatcher(list_match=value_pb2.ListMatcher(one_of=one))
     value = value_pb2.ValueMatcher(or_match=value_pb2.OrMatcher(value_matchers=[one, several]))
     segments = [metadata_pb2.MetadataMatcher.PathSegment(key=key) for key in (PAYLOAD, *path)]
-    return rbac_pb2.Principal(metadata=metadata_pb2.MetadataMatcher(filter=JWT_METADATA, path=segments, value=value))
+    matcher = metadata_pb2.MetadataMatcher(filter=JWT_METADATA, path=segments, value=value)
+    return rbac_pb2.Principal(sourced_metadata=rbac_pb2.SourcedMetadata(metadata_matcher=matcher))
 
 
 def _header(name: str, pattern: Pattern, *, ignore_case: bool = False) -> route_components_pb2.HeaderMatcher:

@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
+from mesh.proxy.bootstrap import ProxySettings, bootstrap
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
@@ -134,7 +136,8 @@ def run_envoy(
         admin = free_port()
         address = {"socket_address": {"address": "127.0.0.1", "port_value": admin}}
         path, output = tmp_path / "envoy.json", tmp_path / "envoy.log"
-        path.write_text(json.dumps({"admin": {"address": address}, **config}))
+        runtime = bootstrap(ProxySettings("127.0.0.1:15010", "env"))["layered_runtime"]
+        path.write_text(json.dumps({"admin": {"address": address}, "layered_runtime": runtime, **config}))
         command = [
             str(binary),
             "-c",
