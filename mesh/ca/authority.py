@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
     from datetime import datetime
 
+    from cryptography import x509
+
     from mesh.ca.certificates import Pair
     from mesh.ca.roots import Roots
     from mesh.ir.identity import Identity
@@ -30,7 +32,7 @@ class _Issued:
     leaf: Leaf
     identity: Identity | None
     renew: datetime
-    issuer: Pair
+    root: x509.Certificate
 
 
 class Authority:
@@ -55,6 +57,7 @@ class Authority:
         self._clock = clock
         self._chance = chance
         self._roots = roots
+        self._root = roots.active.certificate
         self._issuer = self._make_issuer()
         self._issued: dict[str, _Issued] = {}
 
@@ -65,9 +68,9 @@ class Authority:
 
     def adopt(self, roots: Roots) -> None:
         """Sign with other roots from now on; every certificate of another one is renewed when it is next asked for."""
-        changed = roots.active.certificate != self._roots.active.certificate
         self._roots = roots
-        if changed:
+        if roots.active.certificate != self._root:
+            self._root = roots.active.certificate
             self._issuer = self._make_issuer()
 
     def workload(self, proxy: str, identity: Identity) -> Leaf:
@@ -88,20 +91,19 @@ class Authority:
         self._issued = {k: i for k, i in self._issued.items() if i.identity is None or k in proxies}
 
     def _current(self, key: str, identity: Identity | None, hosts: tuple[str, ...]) -> Leaf:
-        self._renew_issuer()
         issued = self._issued.get(key)
         if issued is None or issued.identity != identity or self._is_due(issued):
+            self._renew_issuer()
             now = self._clock()
             leaf = issue(self._issuer, now, self.leaf_life, uri=identity.uri if identity else "", hosts=hosts)
             life = leaf.expires - now
             renew = now + life * (0.5 + _JITTER * (2 * self._chance() - 1))
-            issued = self._issued[key] = _Issued(leaf, identity, renew, self._issuer)
+            issued = self._issued[key] = _Issued(leaf, identity, renew, self._root)
         return issued.leaf
 
     def _is_due(self, issued: _Issued) -> bool:
         # A certificate of an earlier issuer under the same root is as good as any until its own time comes.
-        other_root = issued.issuer.certificate.issuer != self._issuer.certificate.issuer
-        return other_root or self._clock() >= issued.renew
+        return issued.root is not self._root or self._clock() >= issued.renew
 
     def _renew_issuer(self) -> None:
         now = self._clock()
