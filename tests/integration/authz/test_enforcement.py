@@ -276,9 +276,13 @@ async def test_a_port_that_is_not_http_knows_identities_and_addresses_only(bank)
     async def becomes(expected: bool) -> None:
         await until(reached, lambda found: found is expected)
 
-    assert await reached()
+    reader, writer = await asyncio.open_connection(bank.address("ledger"), INBOUND)
+    assert (await raw(reader, writer, "/healthz"))[0] == 200
     bank.policy("ledger", "ledger", rules=[{"from": [{"source": {"serviceAccounts": ["payment"]}}]}])
     await becomes(False)
+    async with asyncio.timeout(30):
+        assert await reader.read() == b"", "open connections are cut"
+    writer.close()
     bank.policy("ledger", "ledger", rules=[{"from": [{"source": {"ipBlocks": ["127.0.0.0/8"]}}]}])
     await becomes(True)
     bank.policy("ledger", "ledger", rules=[{"to": [{"operation": {"methods": ["GET"]}}]}])

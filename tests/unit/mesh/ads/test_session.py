@@ -6,7 +6,7 @@ import pytest
 
 from mesh.ads.messages import Request
 from mesh.ads.session import TIMEOUT, Session
-from mesh.xds.resources import CDS, EDS, LDS, RDS, Resource, Snapshot, SplitMark
+from mesh.xds.resources import CDS, ECDS, EDS, LDS, RDS, Resource, Snapshot, SplitMark
 from mesh.xds.routes import OUTBOUND_ROUTES
 
 
@@ -14,13 +14,16 @@ def res(name: str, version: str) -> Resource:
     return Resource(name, version, b"", None)  # type: ignore[arg-type]
 
 
-def snap(clusters: dict[str, str], *, eds=None, routes="r1", listener="l1", vital=(), splits=None) -> Snapshot:
+def snap(
+    clusters: dict[str, str], *, eds=None, routes="r1", listener="l1", tokens="t1", vital=(), splits=None
+) -> Snapshot:
     eds = dict.fromkeys(clusters, "e1") if eds is None else eds
     return Snapshot(
         {
             CDS: {n: res(n, v) for n, v in clusters.items()},
             EDS: {n: res(n, v) for n, v in eds.items()},
             LDS: {"outbound": res("outbound", listener)},
+            ECDS: {"jwt": res("jwt", tokens)},
             RDS: {OUTBOUND_ROUTES: res(OUTBOUND_ROUTES, routes)},
         },
         vital=frozenset(vital),
@@ -165,6 +168,21 @@ def test_changes_while_a_response_is_in_flight_become_one(proxy):
     assert proxy.offer(snap({"a": "1"}, routes="r3")) == []
     assert proxy.offer(snap({"a": "1"}, routes="r4")) == []
     assert said(proxy.ack(first)) == [("RouteConfiguration", {OUTBOUND_ROUTES: "r4"}, ())]
+
+
+def test_policies_that_ask_for_tokens_wait_for_the_filter_that_reads_them(proxy):
+    proxy.start(snap({}))
+    proxy.ack(only(proxy.ask(ECDS, "jwt")))
+    tokens = only(proxy.offer(snap({}, tokens="t2", routes="r2")))
+    assert said([tokens]) == [("TypedExtensionConfig", {"jwt": "t2"}, ())]
+    assert said(proxy.ack(tokens)) == [("RouteConfiguration", {OUTBOUND_ROUTES: "r2"}, ())]
+
+
+def test_routes_do_not_wait_for_a_filter_that_nobody_asks_for(proxy):
+    proxy.start(snap({}))
+    assert said(proxy.offer(snap({}, tokens="t2", routes="r2"))) == [
+        ("RouteConfiguration", {OUTBOUND_ROUTES: "r2"}, ()),
+    ]
 
 
 def test_a_response_without_an_answer_is_given_up(proxy):
