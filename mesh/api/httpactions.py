@@ -174,7 +174,6 @@ class FaultAbort(IstioResource):
     http_status: Annotated[int | None, Field(ge=200, le=599)] = None
     grpc_status: Annotated[str | None, Field(description="A code's name, such as UNAVAILABLE, or its number.")] = None
     percentage: Annotated[Percent | None, Field(description="Without it no request is aborted.")] = None
-    percent: Annotated[int | None, Field(ge=0, le=100, description="Older form of percentage.")] = None
 
     @field_validator("grpc_status")
     @classmethod

@@ -9,7 +9,7 @@ from mesh.ir.actions import UNCHANGED, Answer, Cors, Fault, HeaderChanges, Heade
 from mesh.ir.matching import StringMatch
 from mesh.ir.traffic import Retries
 from mesh.resolve.httpmatches import to_string
-from mesh.resolve.regexes import regex_problem
+from mesh.resolve.regexes import regex_problem, rewrite_problem
 
 if TYPE_CHECKING:
     from mesh.api import httpactions as api
@@ -77,7 +77,7 @@ def rewrite(wanted: api.HttpRewrite | None) -> Rewrite | None:
     if wanted is None:
         return None
     if regex := wanted.uri_regex_rewrite:
-        usable = not regex_problem(regex.match)
+        usable = not regex_problem(regex.match) and not rewrite_problem(regex.match, regex.rewrite)
         return Rewrite(pattern=regex.match, replacement=regex.rewrite) if usable else None
     return Rewrite(wanted.uri) if wanted.uri else None
 
@@ -108,7 +108,7 @@ def fault(wanted: api.Fault | None) -> Fault | None:
         return None
     delay, abort = wanted.delay, wanted.abort
     delayed = _percent(delay.percentage, delay.percent) if delay else 0.0
-    aborted = _percent(abort.percentage, abort.percent) if abort else 0.0
+    aborted = _percent(abort.percentage) if abort else 0.0
     if not delayed and not aborted:
         return None
     return Fault(
@@ -120,7 +120,7 @@ def fault(wanted: api.Fault | None) -> Fault | None:
     )
 
 
-def _percent(percentage: Percent | None, percent: int | None) -> float:
+def _percent(percentage: Percent | None, percent: int | None = None) -> float:
     """Return the share; as in Istio no request is meant where none is written."""
     return percentage.value if percentage else float(percent or 0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mesh.ir.traffic import ClusterKey, Destination, Mirror, Split
 from mesh.resolve.policies import outlier_detection
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Splits", "overlay", "overlay_mirrors", "resolve_splits"]
 
 FULL = 100
+_MOST: Final = 2**31
+"""What all weights of a rule add up to, and a little less than Envoy takes."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,20 @@ def _unusable(split: Split, services: Mapping[ServiceKey, Service]) -> str:
     return ""
 
 
+def unsplit_ports(
+    rules: Iterable[Rule[TrafficSplitSpec]], splits: Splits, services: Mapping[ServiceKey, Service]
+) -> Iterator[Problem]:
+    """Return what the authors of splits are told about ports that are not HTTP: their connections are not split."""
+    applied = {split.uid: split for split in splits.applied.values()}
+    for rule in rules:
+        split = applied.get(rule.ref.uid)
+        service = services.get(split.host) if split else None
+        for port in service.ports if service else ():
+            if port.protocol == "tcp":
+                text = f"spec.service: port {port.port} of {service.name if service else ''} is not HTTP, so its "
+                yield Problem(rule.ref, "NotSplit", f"{text}connections are not split; name it http-… if it is HTTP")
+
+
 def overlay(destinations: Iterable[Destination], splits: Mapping[ServiceKey, Split]) -> tuple[Destination, ...]:
     """Return destinations with every host that is split replaced by its backends.
 
@@ -98,7 +114,11 @@ def overlay(destinations: Iterable[Destination], splits: Mapping[ServiceKey, Spl
                 key = (cluster, destination.changes)
                 total[key] = total.get(key, 0) + weight
     divisor = math.gcd(*total.values()) if total else 1
-    return tuple(Destination(cluster, weight // divisor, changes) for (cluster, changes), weight in total.items())
+    # Envoy adds them up in 32 bits; to a millionth of the whole nobody is told apart.
+    divisor = max(divisor, math.ceil(sum(total.values()) / _MOST))
+    return tuple(
+        Destination(cluster, max(1, weight // divisor), changes) for (cluster, changes), weight in total.items()
+    )
 
 
 def overlay_mirrors(mirrors: Iterable[Mirror], splits: Mapping[ServiceKey, Split]) -> tuple[Mirror, ...]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mesh.api import httpactions as actions
 from mesh.api.virtualservice import MESH_GATEWAY
 from mesh.resolve.formats import literal_parts
 from mesh.resolve.httpactions import retry_words
 from mesh.resolve.httpmatches import IGNORED_HEADERS, match_problems
-from mesh.resolve.regexes import regex_problem
+from mesh.resolve.regexes import regex_problem, rewrite_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mesh.api import httpactions as actions
     from mesh.api import virtualservice as vs
 
 __all__ = ["check_virtual_service"]
@@ -33,9 +33,7 @@ def check_virtual_service(spec: vs.VirtualServiceSpec) -> Iterator[tuple[str, st
         if http.redirect or http.direct_response:
             yield from _no_effect_beside(http, path)
         if http.rewrite and http.rewrite.uri_regex_rewrite:
-            said = regex_problem(http.rewrite.uri_regex_rewrite.match)
-            if said:
-                yield "Invalid", f"{path}.rewrite.uriRegexRewrite.match: {said}; until then the rule answers 501"
+            yield from _regex_rewrite(http.rewrite.uri_regex_rewrite, f"{path}.rewrite.uriRegexRewrite")
         yield from _retries(http, path)
         yield from _faults(http, path)
         yield from _cors(http, path)
@@ -43,6 +41,13 @@ def check_virtual_service(spec: vs.VirtualServiceSpec) -> Iterator[tuple[str, st
         for number, entry in enumerate(http.route):
             yield from _headers(entry.headers, f"{path}.route[{number}].headers")
     yield from _connections(spec)
+
+
+def _regex_rewrite(wanted: actions.RegexRewrite, path: str) -> Iterator[tuple[str, str]]:
+    if said := regex_problem(wanted.match):
+        yield "Invalid", f"{path}.match: {said}; until then the rule answers 501"
+    elif said := rewrite_problem(wanted.match, wanted.rewrite):
+        yield "Invalid", f"{path}.rewrite: {said}; until then the rule answers 501"
 
 
 def _matches(http: vs.HttpRoute, path: str) -> Iterator[tuple[str, str]]:
@@ -82,10 +87,14 @@ def _retries(http: vs.HttpRoute, path: str) -> Iterator[tuple[str, str]]:
             yield "NoEffect", f"{path}.retries.retryOn: {word[:50]!r} is not a condition that Envoy knows: correct it"
 
 
+def _older(fault: actions.FaultDelay | actions.FaultAbort) -> bool:
+    return isinstance(fault, actions.FaultDelay) and fault.percent is not None
+
+
 def _faults(http: vs.HttpRoute, path: str) -> Iterator[tuple[str, str]]:
     faults = {"delay": http.fault.delay, "abort": http.fault.abort} if http.fault else {}
     for name, fault in faults.items():
-        if fault and fault.percentage is None and fault.percent is None:
+        if fault and fault.percentage is None and not _older(fault):
             what = "delayed" if name == "delay" else "aborted"
             text = f"{path}.fault.{name}.percentage is missing, so no request is {what}, as in Istio: write it"
             yield "NoEffect", text

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from mesh.api.virtualservice import MESH_GATEWAY
 from mesh.ir.services import DEFAULT_HTTP_PORT, ContainerPort
-from mesh.ir.traffic import ClusterKey, Split, VirtualHost
+from mesh.ir.traffic import ClusterKey, Split, TcpHost, VirtualHost
 from mesh.ir.views import Inbound, Outbound, ProxyView
 from mesh.resolve.authz import AuthzIndex
 from mesh.resolve.clauses import Caller
+from mesh.resolve.connections import ConnectionResolver
 from mesh.resolve.externals import Externals
 from mesh.resolve.hosts import domains, external_domains, service_key
 from mesh.resolve.kinds import ROUTES_ANNOTATION, read_kinds, told_apart
@@ -20,14 +21,14 @@ from mesh.resolve.problems import Problem, Ref
 from mesh.resolve.reach import Reach
 from mesh.resolve.routes import RouteResolver
 from mesh.resolve.sidecars import Sidecars
-from mesh.resolve.splits import Splits, resolve_splits
+from mesh.resolve.splits import Splits, resolve_splits, unsplit_ports
 from mesh.resolve.tokens import JwtIndex
 from mesh.resolve.treatments import Treatments
 from mesh.resolve.upstreams import UpstreamResolver, hashed
 from mesh.resolve.virtualservices import VirtualServices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mesh.api.destinationrule import DestinationRuleSpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
@@ -172,6 +173,7 @@ class World:
             for r in self.virtual_services
             if r.spec and set(r.spec.gateways) - {MESH_GATEWAY}
         ]
+        own += unsplit_ports(self.traffic_splits, self.splits, self.services)
         for service in self.services.values():
             ref = Ref("v1", "Service", service.namespace, service.name, service.uid)
             told = read_kinds(service.kinds)[1] if service.kinds else ()
@@ -228,9 +230,14 @@ class World:
         services |= reach.known
         splits = [s for key, s in sorted(self.splits.applied.items()) if key in services]
         services |= {(s.namespace, backend) for s in splits for backend, _ in s.weights}
+        tcp_hosts = self._tcp_hosts(caller, reach.services, services)
+        called = {d.cluster for host in tcp_hosts for route in host.routes for d in route.destinations}
+        services |= {(c.namespace, c.service) for c in called}
         keys = sorted(services & reach.services.keys())
         upstreams = [u for key in keys for u in self._upstreams.of(caller, key, reach.externals.get(key))]
-        return Outbound(hashed(hosts, upstreams), tuple(upstreams), tuple(splits), unknown=reach.scope.unknown)
+        return Outbound(
+            hashed(hosts, upstreams), tuple(upstreams), tuple(splits), tcp_hosts, unknown=reach.scope.unknown
+        )
 
     def _reach(self, caller: Caller, egress: tuple[str, ...] | None) -> Reach:
         externals = self.externals.visible(caller.namespace)
@@ -266,3 +273,19 @@ class World:
                 if made:
                     found.append(VirtualHost(("", host), DEFAULT_HTTP_PORT, external_domains(host), made))
         return found
+
+    def _tcp_hosts(
+        self, caller: Caller, known: Mapping[ServiceKey, Service], keys: Iterable[ServiceKey]
+    ) -> tuple[TcpHost, ...]:
+        """Return what is told apart by address: a name or a range, which a ServiceEntry may have, cannot be."""
+        resolver = ConnectionResolver(RouteResolver(known, self.splits.applied), caller)
+        found = []
+        for key in sorted(set(keys) & known.keys()):
+            service = known[key]
+            addresses = tuple(a for a in service.addresses if a.replace(".", "").isdecimal())
+            ports = [p.port for p in service.ports if p.protocol == "tcp"]
+            ruling = self.routing.find(caller, key, service.fqdn) if addresses and ports else None
+            for port in ports if addresses else ():
+                routes = resolver.ruled(ruling, port) if ruling else ()
+                found.append(TcpHost(ClusterKey(*key, port), addresses, routes))
+        return tuple(found)

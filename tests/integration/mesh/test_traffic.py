@@ -107,24 +107,21 @@ def test_a_running_pod_without_a_stream_is_missing(shop):
 
 async def test_what_a_proxy_refuses_is_in_the_status(shop, make_load):
     shop.acknowledged(shop.split(payment=90, payment_canary=10))
-    regex = {"regex": "/([a-z]{1,40}[0-9]{1,40}){1,40}"}  # more repetitions than RE2 allows
-    route = [{"destination": {"host": "payment"}}]
-    http = [{"match": [{"uri": regex}], "route": route}, {"route": route}]
-    api = "networking.istio.io/v1"
-    rule = {"apiVersion": api, "kind": "VirtualService", "metadata": {"name": "big"}}
-    shop.apply({**rule, "spec": {"hosts": ["payment"], "http": http}})
+    tls = {"mode": "SIMPLE", "caCertificates": "/nowhere/roots.pem"}  # only Envoy can know that it is not there
+    rule = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": {"name": "big"}}
+    shop.apply({**rule, "spec": {"host": "payment", "trafficPolicy": {"tls": tls}}})
     where = ("-n", shop.namespace)
     try:
         wait = ("--for=condition=Stalled", "--timeout=30s")
         shop.kubectl("wait", "trafficsplit/payment", *where, *wait)
         rejection = shop.status()["rejections"][0]
-        assert rejection["message"] == "invalid repetition size: {1,40}"
+        assert "/nowhere/roots.pem" in rejection["message"]
         assert rejection["proxy"].startswith(f"{shop.namespace}/")
         load = make_load()
         await load.send(50)
         assert load.failed == {}, "the proxies keep what they hold"
     finally:
-        shop.kubectl("delete", "virtualservice", "big", *where)
+        shop.kubectl("delete", "destinationrule", "big", *where)
     shop.kubectl("wait", "trafficsplit/payment", *where, "--for=condition=Ready", "--timeout=30s")
     assert shop.status().get("rejections", []) == []
 
@@ -139,8 +136,8 @@ def test_a_split_that_names_no_service_is_not_applied_and_says_so(shop):
 
 
 def test_a_field_that_is_not_implemented_is_told_in_an_event(shop):
-    fault = {"abort": {"httpStatus": 500, "percentage": {"value": 1}}}
-    http = [{"fault": fault, "route": [{"destination": {"host": "payment"}}]}]
+    match = [{"statPrefix": "charges"}]
+    http = [{"match": match, "route": [{"destination": {"host": "payment"}}]}]
     meta = {"name": "faulty"}
     api = "networking.istio.io/v1"
     shop.apply(
@@ -150,7 +147,7 @@ def test_a_field_that_is_not_implemented_is_told_in_an_event(shop):
     try:
         shop.kubectl("wait", "event", *where, "--for=create", "--field-selector=reason=NotImplemented", "--timeout=30s")
         (event,) = shop.get("events", "--field-selector=reason=NotImplemented")["items"]
-        assert event["message"].startswith("spec.http[0].fault is not implemented")
+        assert event["message"].startswith("spec.http[0].match[0].statPrefix is not implemented")
         assert event["involvedObject"]["name"] == "faulty"
     finally:
         shop.kubectl("delete", "virtualservice", "faulty", *where)
