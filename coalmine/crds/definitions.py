@@ -9,7 +9,6 @@ from analysis.api.template import AnalysisTemplateSpec
 from coalmine.crds.schema import Schema, structural
 from mesh.api.authorizationpolicy import AuthorizationPolicySpec
 from mesh.api.destinationrule import DestinationRuleSpec
-from mesh.api.gateway import GatewaySpec
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
 from mesh.api.names import MESH_GROUP, MESH_VERSION
 from mesh.api.peerauthentication import PeerAuthenticationSpec
@@ -238,6 +237,32 @@ DESTINATION_RULE: Final = Definition(
     columns=(Column("HOST", ".spec.host", "The host that the rule is for."), AGE),
 )
 
+AUTHORIZATION_POLICY: Final = Definition(
+    group=SECURITY_GROUP,
+    kind="AuthorizationPolicy",
+    plural="authorizationpolicies",
+    short_names=("ap",),
+    versions=SECURITY_VERSIONS,
+    description="AuthorizationPolicy (Istio's) says who may send which requests to pods. What the mesh does not implement "
+    "is reported and lets nothing through.",
+    spec=AuthorizationPolicySpec,
+    status=None,
+    columns=(Column("ACTION", ".spec.action", "What is done with requests that match."), AGE),
+)
+
+REQUEST_AUTHENTICATION: Final = Definition(
+    group=SECURITY_GROUP,
+    kind="RequestAuthentication",
+    plural="requestauthentications",
+    short_names=("ra",),
+    versions=SECURITY_VERSIONS,
+    description="RequestAuthentication (Istio's) says which JSON web tokens pods take. A request with another token is "
+    "refused, one without a token is not.",
+    spec=RequestAuthenticationSpec,
+    status=None,
+    columns=(Column("ISSUERS", ".spec.jwtRules[*].issuer", "Whose tokens are taken."), AGE),
+)
+
 SERVICE_ENTRY: Final = Definition(
     group=ISTIO_GROUP,
     kind="ServiceEntry",
@@ -269,19 +294,6 @@ SIDECAR: Final = Definition(
     columns=(AGE,),
 )
 
-GATEWAY: Final = Definition(
-    group=ISTIO_GROUP,
-    kind="Gateway",
-    plural="gateways",
-    short_names=("gw",),
-    versions=ISTIO_VERSIONS,
-    description="Gateway (Istio's) says which ports the pods of an ingress proxy open, for which hosts, and with which "
-    "certificates. Fields that the mesh does not implement are kept and reported.",
-    spec=GatewaySpec,
-    status=None,
-    columns=(Column("SELECTOR", ".spec.selector", "The pods."), AGE),
-)
-
 PEER_AUTHENTICATION: Final = Definition(
     group=SECURITY_GROUP,
     kind="PeerAuthentication",
@@ -295,32 +307,6 @@ PEER_AUTHENTICATION: Final = Definition(
     columns=(Column("MODE", ".spec.mtls.mode", "What is taken."), AGE),
 )
 
-AUTHORIZATION_POLICY: Final = Definition(
-    group=SECURITY_GROUP,
-    kind="AuthorizationPolicy",
-    plural="authorizationpolicies",
-    short_names=("ap",),
-    versions=SECURITY_VERSIONS,
-    description="AuthorizationPolicy (Istio's) says who may send which requests to pods. What the mesh does not implement "
-    "is reported and lets nothing through.",
-    spec=AuthorizationPolicySpec,
-    status=None,
-    columns=(Column("ACTION", ".spec.action", "What is done with requests that match."), AGE),
-)
-
-REQUEST_AUTHENTICATION: Final = Definition(
-    group=SECURITY_GROUP,
-    kind="RequestAuthentication",
-    plural="requestauthentications",
-    short_names=("ra",),
-    versions=SECURITY_VERSIONS,
-    description="RequestAuthentication (Istio's) says which JSON web tokens pods take. A request with another token is "
-    "refused, one without a token is not.",
-    spec=RequestAuthenticationSpec,
-    status=None,
-    columns=(Column("ISSUERS", ".spec.jwtRules[*].issuer", "Whose tokens are taken."), AGE),
-)
-
 DEFINITIONS: Final = (
     ROLLOUT,
     ANALYSIS_TEMPLATE,
@@ -330,7 +316,6 @@ DEFINITIONS: Final = (
     DESTINATION_RULE,
     SERVICE_ENTRY,
     SIDECAR,
-    GATEWAY,
     PEER_AUTHENTICATION,
     AUTHORIZATION_POLICY,
     REQUEST_AUTHENTICATION,
