@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mesh.api.names import ADMIN_PORT, READY_PORT
 from mesh.proxy.identityfiles import MOUNT, ROOTS_SECRET, TOKEN_SECRET, file_secret
 from mesh.proxy.probes import probe_resources
+from mesh.xds import standard
 from mesh.xds.telemetry import ANSWERED_BOUNDS_US, ANSWERED_US, SILENT_BOUNDS_MS, SILENT_MS, STATS_PREFIX
 
 if TYPE_CHECKING:
@@ -261,6 +262,7 @@ def _stats_config() -> dict[str, Any]:
         "histogram_bucket_settings": [
             {"match": {"prefix": ANSWERED_US}, "buckets": list(ANSWERED_BOUNDS_US)},
             {"match": {"prefix": SILENT_MS}, "buckets": [bound - 0.5 for bound in SILENT_BOUNDS_MS]},
+            *({"match": {"prefix": name}, "buckets": list(standard.bounds_of(name))} for name in standard.HISTOGRAMS),
         ],
     }
 

@@ -10,7 +10,7 @@ from mesh.api.telemetry import LATENCY_BOUNDS_MS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["BUCKETS", "Counts", "Host", "ProxyTotals", "Report", "Row", "Series"]
+__all__ = ["BUCKETS", "Counts", "Host", "News", "Point", "ProxyTotals", "Report", "Row", "Series", "Values"]
 
 BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
 
@@ -111,6 +111,29 @@ def _rises(before: tuple[int, ...], now: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(b - a for a, b in zip(before, now, strict=True))
 
 
+class Point(NamedTuple):
+    """What a proxy counts for the standard metrics.
+
+    Attributes:
+        stat: Name of its stat.
+        tags: Values of ``mesh.xds.standard.TAGS``, in that order; empty where the stat has no such tag.
+    """
+
+    stat: str
+    tags: tuple[str, ...]
+
+
+Values = tuple[float, ...]
+"""The one value of a counter; of a histogram the counts of its buckets and, last, the sum of what was measured."""
+
+
+class News(NamedTuple):
+    """What a report adds to the one before."""
+
+    series: dict[Series, Counts]
+    points: dict[Point, Values]
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """One flush of one proxy: all its totals.
@@ -120,12 +143,14 @@ class Report:
         time: When the proxy took them, Unix seconds by its clock.
         uptime: As Envoy counts it: the whole second in which it reports less the one in which it started.
         totals: Since its start, by series.
+        points: Likewise for the standard metrics.
     """
 
     proxy: str
     time: float
     uptime: int
     totals: Mapping[Series, Counts]
+    points: Mapping[Point, Values] = field(default_factory=dict)
 
     @property
     def least_age(self) -> float:
@@ -144,21 +169,36 @@ class ProxyTotals:
     time: float = 0.0
     uptime: int = 0
     totals: Mapping[Series, Counts] = field(default_factory=dict)
+    points: Mapping[Point, Values] = field(default_factory=dict)
 
     def baseline(self, report: Report) -> None:
         """Take the report as the start: what it holds was counted before."""
-        self.time, self.uptime, self.totals = report.time, report.uptime, report.totals
+        self.time, self.uptime, self.totals, self.points = report.time, report.uptime, report.totals, report.points
 
-    def advance(self, report: Report) -> dict[Series, Counts]:
+    def advance(self, report: Report) -> News:
         """Take the report and return what is new in it, without series in which nothing is.
 
         A report that was overtaken by a newer one holds nothing new. One from a younger Envoy is all new. A series
         that is missing was dropped by Envoy and will start again at zero.
         """
         if self.time - _REORDERED < report.time <= self.time:
-            return {}
-        before = {} if report.uptime < self.uptime else self.totals
+            return News({}, {})
+        younger = report.uptime < self.uptime
+        before, points = ({}, {}) if younger else (self.totals, self.points)
         self.baseline(report)
         fresh = Counts()
         deltas = {series: counts.since(before.get(series, fresh)) for series, counts in report.totals.items()}
-        return {series: delta for series, delta in deltas.items() if delta}
+        return News(
+            {series: delta for series, delta in deltas.items() if delta},
+            {
+                point: _risen(points.get(point, ()), values)
+                for point, values in report.points.items()
+                if points.get(point) != values and any(values)
+            },
+        )
+
+
+def _risen(before: Values, now: Values) -> Values:
+    if not before or any(a > b for a, b in zip(before, now, strict=True)):
+        return now
+    return tuple(b - a for a, b in zip(before, now, strict=True))

@@ -13,7 +13,8 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 from mesh.api.telemetry import LATENCY_BOUNDS_MS
 from mesh.proxy.bootstrap import PROXY_ATTRIBUTE
 from mesh.proxy.callers import RefusedError, bearer_token
-from mesh.telemetry.counters import BUCKETS, Counts, Host, Report, Series
+from mesh.telemetry.counters import BUCKETS, Counts, Host, Point, Report, Series, Values
+from mesh.xds import standard
 from mesh.xds import telemetry as names
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def decode(request: Any) -> Report:
     """
     proxy, time, uptime = "", 0, -1
     fields: dict[Series, dict[str, Any]] = {}
+    points: dict[Point, Values] = {}
     for resource in request.resource_metrics:
         proxy = _attribute(resource.resource.attributes, PROXY_ATTRIBUTE) or proxy
         for metric in (metric for scope in getattr(resource, _SCOPES) for metric in scope.metrics):
@@ -106,12 +108,14 @@ def decode(request: Any) -> Report:
             elif name == _UPTIME:
                 point = metric.gauge.data_points[0]
                 time, uptime = point.time_unix_nano, point.as_int
+            else:
+                _points(points, metric)
     if not proxy:
         raise BadReportError(f"resource attribute {PROXY_ATTRIBUTE} is missing: is this one of our sidecars?")
     if uptime < 0:
         raise BadReportError(f"gauge {_UPTIME} is missing: the bootstrap's stats_matcher must include it")
     totals = {series: Counts(**values) for series, values in fields.items()}
-    return Report(proxy=proxy, time=time / 1e9, uptime=uptime, totals=totals)
+    return Report(proxy=proxy, time=time / 1e9, uptime=uptime, totals=totals, points=points)
 
 
 def _attribute(attributes: Iterable[Any], key: str) -> str:
@@ -126,6 +130,26 @@ def _field(fields: dict[Series, dict[str, Any]], point: Any, name: str, value: i
     series = _series(*[tags.get(tag, "") for tag in _TAGS])
     if series is not None:
         fields.setdefault(series, {})[name] = value
+
+
+def _points(points: dict[Point, Values], metric: Any) -> None:
+    """Take a stat, if it is one of the standard metrics."""
+    name = metric.name
+    if not name.startswith(standard.PREFIX):
+        return
+    for point in metric.sum.data_points:
+        points[_point(name, point)] = (point.as_int,)
+    for point in metric.histogram.data_points:
+        if len(point.explicit_bounds) != len(standard.bounds_of(name)):
+            raise BadReportError(
+                f"histogram {name} has bounds {list(point.explicit_bounds)}: its bootstrap is not ours"
+            )
+        points[_point(name, point)] = (*point.bucket_counts, point.sum)
+
+
+def _point(name: str, point: Any) -> Point:
+    tags = {attribute.key: attribute.value.string_value for attribute in point.attributes}
+    return Point(name, tuple([tags.get(tag, "") for tag in standard.TAGS]))
 
 
 @lru_cache(maxsize=65_536)  # the same ones come every second

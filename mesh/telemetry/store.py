@@ -13,11 +13,11 @@ import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mesh.telemetry.counters import Counts, Host, ProxyTotals, Report, Row, Series
+from mesh.telemetry.counters import Counts, Host, Point, ProxyTotals, Report, Row, Series, Values
 from mesh.telemetry.windows import Window, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from mesh.api.telemetry import TelemetryWindow
 
@@ -52,6 +52,7 @@ class TelemetryStore:
         clock: Unix seconds.
         epoch: Names this process's life; by default a random one.
         counted: Called with what is new of a proxy's (``namespace/pod``) series.
+        measured: Called with what is new of its standard metrics.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class TelemetryStore:
         clock: Callable[[], float],
         epoch: str | None = None,
         counted: Callable[[str, Series, Counts], None] = lambda _proxy, _series, _delta: None,
+        measured: Callable[[str, Mapping[Point, Values]], None] = lambda _proxy, _news: None,
     ) -> None:
         self.epoch: Final = epoch or uuid.uuid4().hex
         self._clock = clock
         self._counted = counted
+        self._measured = measured
         self._proxies: dict[str, ProxyTotals] = {}
         self._seen: dict[str, float] = {}
         self._callers: dict[Host, set[str]] = {}
@@ -96,9 +99,12 @@ class TelemetryStore:
                 if not self._reported:
                     self._opened = now  # of the time before it nothing is known, and a window would say zero
                 return
-        for series, delta in known.advance(report).items():
+        news = known.advance(report)
+        for series, delta in news.series.items():
             self._add(series, delta)
             self._counted(report.proxy, series, delta)
+        if news.points:
+            self._measured(report.proxy, news.points)
         self._reported.add(report.proxy)
         self.tick()
 

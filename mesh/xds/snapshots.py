@@ -38,9 +38,21 @@ class SnapshotBuilder:
     """Makes snapshots, and each resource only once: what is equal is the same object, serialised already.
 
     Call ``begin`` before the snapshots of a new state of the world; what the state before last used is forgotten.
+
+    Args:
+        request_logs: Access logs that see each request once.
+        attempt_logs: Access logs that see each attempt at a backend.
+        observe: Adds to each message what it is to tell; see ``mesh.xds.observation``.
     """
 
-    def __init__(self, *, request_logs: Sequence[Any] = (), attempt_logs: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        request_logs: Sequence[Any] = (),
+        attempt_logs: Sequence[Any] = (),
+        observe: Callable[[Message], Message] = lambda message: message,
+    ) -> None:
+        self._observe = observe
         self._requests = tuple(request_logs)
         self._attempts = tuple(attempt_logs)
         self._old: dict[Hashable, Any] = {}
@@ -148,7 +160,7 @@ class SnapshotBuilder:
         )
 
     def _make(self, key: Hashable, name: str, build: Callable[[], Message]) -> Resource:
-        resource: Resource = self._once(key, lambda: pack(name, build()))
+        resource: Resource = self._once(key, lambda: pack(name, self._observe(build())))
         return resource
 
     def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:

@@ -23,10 +23,11 @@ from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
 from envoy.extensions.access_loggers.stats.v3 import stats_pb2
 from envoy.type.matcher.v3 import string_pb2
-from google.protobuf import any_pb2, wrappers_pb2
+from google.protobuf import any_pb2
 
 from mesh.api.telemetry import LATENCY_BOUNDS_MS
 from mesh.xds.metadata import FILTER
+from mesh.xds.statslog import STATS_PREFIX, counter, histogram, stats_log
 
 __all__ = [
     "ANSWERED_BOUNDS_US",
@@ -47,7 +48,6 @@ __all__ = [
     "request_access_logs",
 ]
 
-STATS_PREFIX: Final = "coalmine"
 REQUESTS: Final = "coalmine.requests"
 REQUEST_ERRORS: Final = "coalmine.request_errors"
 ATTEMPTS: Final = "coalmine.attempts"
@@ -90,10 +90,6 @@ _ANSWERED_FORMAT: Final = (
     '%COALESCE({"operators":[{"command":"COMMON_DURATION","param":"DS_RX_BEG:US_RX_END:us"},'
     '{"command":"COMMON_DURATION","param":"DS_RX_BEG:US_RX_BEG:us"}]})%'
 )
-_SCOPE_PREFIX: Final = STATS_PREFIX.encode()
-# Config.stats_scope (6) = Scope{prefix (5)}: it replaces the deprecated stat_prefix, and xds-protos does not know it yet.
-_SCOPE: Final = b"\x32" + bytes([len(_SCOPE_PREFIX) + 2]) + b"\x2a" + bytes([len(_SCOPE_PREFIX)]) + _SCOPE_PREFIX
-
 _CEL: Final = "envoy.access_loggers.extension_filters.cel"
 _Filter = accesslog_pb2.AccessLogFilter
 _Op = accesslog_pb2.ComparisonFilter
@@ -115,8 +111,8 @@ def attempt_access_logs() -> list[accesslog_pb2.AccessLog]:
     histograms.
     """
     unit = stats_pb2.Config.Histogram.Unit
-    answered = _histogram(ANSWERED_US, unit.Value("Microseconds"), _ANSWERED_FORMAT)
-    silent = _histogram(SILENT_MS, unit.Value("Milliseconds"), "%DURATION%")
+    answered = histogram(ANSWERED_US, _TAGS, unit.Value("Microseconds"), _ANSWERED_FORMAT)
+    silent = histogram(SILENT_MS, _TAGS, unit.Value("Milliseconds"), "%DURATION%")
     return [
         _logger(counters=[ATTEMPTS]),
         _logger(counters=[ATTEMPT_ERRORS], only=_errors()),
@@ -131,26 +127,7 @@ def _logger(
     histograms: list[stats_pb2.Config.Histogram] | None = None,
     only: accesslog_pb2.AccessLogFilter | None = None,
 ) -> accesslog_pb2.AccessLog:
-    config = stats_pb2.Config(
-        counters=[
-            stats_pb2.Config.Counter(stat=_stat(name), value_fixed=wrappers_pb2.UInt64Value(value=1))
-            for name in counters or []
-        ],
-        histograms=histograms or [],
-    )
-    config.MergeFromString(_SCOPE)
-    packed = any_pb2.Any()
-    packed.Pack(config, deterministic=True)
-    return accesslog_pb2.AccessLog(name="envoy.access_loggers.stats", filter=only, typed_config=packed)
-
-
-def _histogram(name: str, unit: int, value_format: str) -> stats_pb2.Config.Histogram:
-    return stats_pb2.Config.Histogram(stat=_stat(name), unit=unit, value_format=value_format)
-
-
-def _stat(name: str) -> stats_pb2.Config.Stat:
-    tags = [stats_pb2.Config.Tag(name=tag, value_format=value) for tag, value in _TAGS.items()]
-    return stats_pb2.Config.Stat(name=name.removeprefix(f"{STATS_PREFIX}."), tags=tags)
+    return stats_log([counter(name, _TAGS) for name in counters or ()], histograms or (), only)
 
 
 def _errors() -> accesslog_pb2.AccessLogFilter:

@@ -8,6 +8,7 @@ import pytest
 
 from mesh.api.telemetry import LATENCY_BOUNDS_MS
 from mesh.proxy.bootstrap import ProxySettings, bootstrap
+from mesh.xds import standard
 from mesh.xds import telemetry as names
 
 
@@ -48,13 +49,16 @@ def test_an_address_without_host_or_port_is_refused(address):
 
 
 def test_every_latency_bound_has_its_bucket():
-    answered, silent = bootstrap(ProxySettings("a:1", "env"))["stats_config"]["histogram_bucket_settings"]
+    answered, silent, *others = bootstrap(ProxySettings("a:1", "env"))["stats_config"]["histogram_bucket_settings"]
 
     assert len(answered["buckets"]) == len(LATENCY_BOUNDS_MS)
     assert answered["match"]["prefix"] == names.ANSWERED_US
     assert silent["buckets"] == sorted(silent["buckets"])
     assert silent["buckets"][0] > 0
     assert set(names.SILENT_BOUNDS_MS) < set(LATENCY_BOUNDS_MS)
+    assert {o["match"]["prefix"]: tuple(o["buckets"]) for o in others} == {
+        name: standard.bounds_of(name) for name in standard.HISTOGRAMS
+    }
 
 
 def control_planes(address: str, **settings):

@@ -1,0 +1,73 @@
+"""What every listener of a sidecar tells of what passes through it: metrics, access logs, traces.
+
+It is added to a listener that is otherwise complete, by its direction, so that whoever builds one need not think of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import base_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.data.accesslog.v3 import accesslog_pb2 as data_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+
+from mesh.xds.messages import to_any
+from mesh.xds.standard import http_logs, tcp_logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.protobuf.message import Message
+
+    from mesh.xds.standard import Reporter
+
+__all__ = ["observation"]
+
+_REPORTERS: Final[dict[int, Reporter]] = {base_pb2.INBOUND: "destination", base_pb2.OUTBOUND: "source"}
+
+
+def observation() -> Callable[[Message], Message]:
+    """Return what adds the standard metrics to a listener; other messages stay as they are."""
+    http = {direction: http_logs(reporter) for direction, reporter in _REPORTERS.items()}
+    tcp = {direction: tcp_logs(reporter) for direction, reporter in _REPORTERS.items()}
+
+    def observe(message: Message) -> Message:
+        if isinstance(message, listener_pb2.Listener):
+            for entry in _filters(message):
+                if entry.typed_config.Is(hcm.HttpConnectionManager.DESCRIPTOR):
+                    manager = hcm.HttpConnectionManager()
+                    entry.typed_config.Unpack(manager)
+                    manager.access_log.extend(http.get(message.traffic_direction, ()))
+                    entry.typed_config.CopyFrom(to_any(manager))
+                elif entry.typed_config.Is(tcp_proxy_pb2.TcpProxy.DESCRIPTOR):
+                    proxy = tcp_proxy_pb2.TcpProxy()
+                    entry.typed_config.Unpack(proxy)
+                    for log in proxy.access_log:
+                        _only_at_end(log)
+                    proxy.access_log.extend(tcp.get(message.traffic_direction, ()))
+                    proxy.access_log_options.flush_access_log_on_connected = True
+                    entry.typed_config.CopyFrom(to_any(proxy))
+        return message
+
+    return observe
+
+
+def _only_at_end(log: accesslog_pb2.AccessLog) -> None:
+    """Keep a logger that was there from being asked when connections begin, too."""
+    end = accesslog_pb2.AccessLogFilter(
+        log_type_filter=accesslog_pb2.LogTypeFilter(types=[data_pb2.TcpConnectionEnd])
+    )
+    if log.HasField("filter"):
+        end = accesslog_pb2.AccessLogFilter(and_filter=accesslog_pb2.AndFilter(filters=[end, log.filter]))
+    log.filter.CopyFrom(end)
+
+
+def _filters(listener: Any) -> list[Any]:
+    chains = [
+        *listener.filter_chains,
+        *([listener.default_filter_chain] if listener.HasField("default_filter_chain") else []),
+    ]
+    return [entry for chain in chains for entry in chain.filters]
