@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mesh.ir.actions import Redirect
 from mesh.ir.services import Service, ServicePort
 from mesh.ir.traffic import ClusterKey, Destination, Match, Refusal, Route, StringMatch
 from mesh.resolve.kinds import MOST, OTHER, Kind, read_kinds, told_apart
@@ -37,8 +38,15 @@ def holds(match: StringMatch, text: str) -> bool:
 def taken(match: Match, request: Request) -> bool:
     """Say what Envoy would: the path without its query for ``uri``, with it for the header ``:path``."""
     headers = {**request.headers, ":path": request.path, ":method": request.method}
+    path, _, query = request.path.partition("?")
+    uri = match.uri
+    if match.ignore_case:
+        path, uri = path.lower(), StringMatch(uri.kind, uri.value.lower())
+    parameters = dict(p.partition("=")[::2] for p in query.split("&") if p)
     return (
-        holds(match.uri, request.path.partition("?")[0])
+        holds(uri, path)
+        and not any(name in headers and (v is None or holds(v, headers[name])) for name, v in match.without_headers)
+        and all(name in parameters and (v is None or holds(v, parameters[name])) for name, v in match.query)
         and all(name in headers and (v is None or holds(v, headers[name])) for name, v in match.headers)
         and (match.method is None or holds(match.method, request.method))
         and request.method not in match.excluded_methods
@@ -135,10 +143,11 @@ def test_routes_that_no_request_can_take_are_not_made():
 
 def test_a_refusal_is_of_no_kind():
     refused = replace(PLAIN[0], destinations=(), refusal=Refusal(404, "no"))
-    assert told_apart([refused], [Kind("/api")]) == (refused,)
+    redirected = replace(PLAIN[0], destinations=(), redirect=Redirect("/elsewhere"))
+    assert told_apart([refused, redirected], [Kind("/api")]) == (refused, redirected)
 
 
-paths = st.sampled_from(["/", "/a", "/a/b", "/a/bc", "/s.V/Get", "/s.V/Set", "/a?x=/a/b"])
+paths = st.sampled_from(["/", "/a", "/a/b", "/A/B", "/a/bc", "/s.V/Get", "/s.V/Set", "/a?x=/a/b"])
 methods = st.sampled_from(["GET", "HEAD", "OPTIONS", "POST", "PUT", "BREW"])
 strings = st.builds(StringMatch, st.sampled_from(["exact", "prefix"]), paths) | st.just(StringMatch("regex", "/a/.*"))
 matches = st.builds(
@@ -148,7 +157,9 @@ matches = st.builds(
     method=st.none()
     | st.builds(StringMatch, st.just("exact"), methods)
     | st.sampled_from([StringMatch("regex", "P.*"), StringMatch("prefix", "P")]),
-)
+    without_headers=st.sampled_from([(), (("x-team", None),), (("x-team", StringMatch("exact", "gold")),)]),
+    query=st.sampled_from([(), (("x", None),), (("x", StringMatch("exact", "/a/b")),)]),
+).map(lambda m: replace(m, ignore_case=m.uri.kind != "regex" and len(m.uri.value) % 2 == 0))
 routes_ = st.lists(
     st.builds(
         Route, st.uuids().map(str), matches, st.just(TO), rule=st.sampled_from(["", *(f"r{i}" for i in range(20))])
