@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration binaries bench-judges lock format generate clean
+.PHONY: help demo test lint unit integration test-e2e binaries bench-judges lock format generate clean
 
 help: ## Show what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # The stamp is renewed whenever the locked versions or our own metadata change.
 $(VENV)/.installed: locks/dev.txt pyproject.toml
@@ -39,6 +39,10 @@ binaries: $(VENV)/.installed ## Get the programs that tests run into the cache (
 
 integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver, Envoys and Prometheus
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/integration --cov --cov-append --cov-report=term:skip-covered $(ARGS)
+
+# Root, Go, and Debian's runc, containernetworking-plugins, iptables and busybox-static; without them it is skipped.
+test-e2e: $(VENV)/.installed binaries ## Tests in pods of a real kubelet (root; builds containerd and kubelet once)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/cluster $(ARGS)
 
 bench-judges: $(VENV)/.installed ## Our judge beside the rivals' rules on simulated releases (ARGS=--quick: minutes)
 	$(BIN)/python -m benchmarks.judges.run $(ARGS)
