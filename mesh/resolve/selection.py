@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from mesh.resolve.peers import ROOT_NAMESPACES
 from mesh.resolve.problems import Problem
 
 if TYPE_CHECKING:
@@ -14,10 +15,7 @@ if TYPE_CHECKING:
     from mesh.ir.services import Service, ServiceKey, Workload
     from mesh.resolve.problems import Ref
 
-__all__ = ["ROOT_NAMESPACES", "Selection", "selection"]
-
-ROOT_NAMESPACES: Final = frozenset({"istio-system", "coalmine-system"})
-"""A resource in one of them is for the whole mesh; the first is what Istio's tutorials name."""
+__all__ = ["Selection", "selection"]
 
 Labels = frozenset[tuple[str, str]]
 
