@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["told_by_the_mesh"]
 
 _REASONS: Final = {"Invalid": "CM0001", "NotImplemented": "CM0002", "NoEffect": "CM0004", "Limited": "CM0004"}
+_ELSEWHERE: Final = {"NotFound"}
+"""Said by a check of ours, which knows that files are not all there is."""
+_OF_A_CLUSTER: Final = {"NoPods"}
+"""Manifests in files have no pods."""
 _SEVERAL: Final = {"VirtualService": "CM0104", "DestinationRule": "CM0105"}
 _FIELD: Final = re.compile(r"(?P<field>(?:spec|metadata)[.\[][^\s:]*)(?::\s+|\s+(?=is |are ))(?P<rest>.*)", re.DOTALL)
 
@@ -23,6 +27,8 @@ _FIELD: Final = re.compile(r"(?P<field>(?:spec|metadata)[.\[][^\s:]*)(?::\s+|\s+
 def told_by_the_mesh(resources: Resources) -> Iterator[Finding]:
     """Yield what the control plane says in Events: the same words, with a code."""
     for problem in resources.world.problems:
+        if problem.reason in _ELSEWHERE or (problem.reason in _OF_A_CLUSTER and not resources.complete):
+            continue
         said = _FIELD.fullmatch(problem.message)
         field, message = (said["field"], said["rest"]) if said else ("", problem.message)
         yield finding(_code(problem), problem.ref, field, message)

@@ -16,6 +16,8 @@ from mesh.resolve.problems import ref_of
 from mesh.resolve.rules import (
     read_destination_rule,
     read_peer_authentication,
+    read_service_entry,
+    read_sidecar,
     read_traffic_split,
     read_virtual_service,
 )
@@ -152,6 +154,8 @@ def read_resources(manifests: Iterable[Manifest], *, complete: bool) -> Resource
         virtual_services=tuple(map(read_virtual_service, found.get("VirtualService", ()))),
         destination_rules=tuple(map(read_destination_rule, found.get("DestinationRule", ()))),
         traffic_splits=tuple(map(read_traffic_split, found.get("TrafficSplit", ()))),
+        service_entries=tuple(map(read_service_entry, found.get("ServiceEntry", ()))),
+        sidecar_resources=tuple(map(read_sidecar, found.get("Sidecar", ()))),
         peer_authentications=tuple(map(read_peer_authentication, found.get("PeerAuthentication", ()))),
         authorization_policies=tuple(map(read_authorization_policy, found.get("AuthorizationPolicy", ()))),
         request_authentications=tuple(map(read_request_authentication, found.get("RequestAuthentication", ()))),
