@@ -28,7 +28,7 @@ _REFRESH: Final = 1.0
 _CLUSTER: Final = "Kubernetes"
 _MUTUAL: Final = "mutual_tls"
 _PLAIN: Final = "none"
-_SIDE: Final = ("workload", "workload_namespace", "principal", "app", "version", "canonical_service")
+_SIDE: Final = ("workload", "workload_namespace", "app", "version", "principal", "canonical_service")
 _COMMON: Final = (
     "reporter",
     *(f"source_{name}" for name in (*_SIDE, "canonical_revision", "cluster")),
