@@ -16,7 +16,7 @@ _SUBCOMMANDS: Final = {
     "crds": ("coalmine.crds", "crds", "Generate the custom resource definitions."),
     "demo": ("coalmine.demo.cli", "demo", "Watch good and bad releases being promoted and taken back."),
     "local": ("coalmine.local.cli", "local", "Run a real Kubernetes on this machine."),
-    "mesh": ("mesh.cli", "mesh", "Run the mesh's control plane."),
+    "mesh": ("mesh.cli", "mesh", "Run the mesh's control plane, and ask the mesh."),
 }
 
 
