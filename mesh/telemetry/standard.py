@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LABELS", "TCP_LABELS", "Called", "StandardMetrics"]
 
-MAX_SERIES: Final = 20_000
-"""Of each metric; beyond it those that stood still for the longest go. One that comes back begins at zero."""
+MAX_SERIES: Final = 5_000
+"""Of each metric, which keeps the page below seconds; beyond it those that stood still for the longest go. One that comes back begins at zero."""
 _FORGOTTEN: Final = 0.1
 _REFRESH: Final = 1.0
 """Seconds between two looks at the world."""
