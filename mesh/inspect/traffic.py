@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,7 +80,8 @@ def top_command(
     *, namespace: str | None, mesh_url: str | None, kubeconfig: str | None, interval: float, seconds: float, once: bool
 ) -> None:
     """Show every Service and version as requests flow: rate, errors, latency. End with Ctrl-C."""
-    run(_top(kubeconfig, mesh_url, namespace, seconds, None if once else interval))
+    with contextlib.suppress(KeyboardInterrupt):
+        run(_top(kubeconfig, mesh_url, namespace, seconds, None if once else interval))
 
 
 async def _top(
