@@ -130,7 +130,7 @@ def whole_bank(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Bank]:
     for name in ("frontend", "backend", "payment"):
         bank.apply(*workload(name))
     bank.apply(*workload("ledger", "tcp-ledger"))
-    kubectl("wait", "deployment", "--all", "--for=condition=Available", "-n", namespace, "--timeout=120s")
+    kubectl("wait", "deployment", "--all", "--for=condition=Available", "-n", namespace, "--timeout=300s")
     yield bank
     kubectl("delete", "namespace", namespace, "--wait=false")
 
