@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mesh.api.names import ADMIN_PORT, READY_PORT
 from mesh.proxy.identityfiles import MOUNT, ROOTS_SECRET, TOKEN_SECRET, file_secret
-from mesh.proxy.probes import probe_resources
+from mesh.proxy.probes import CHECKED_STATS, probe_resources
 from mesh.xds import standard
 from mesh.xds.telemetry import ANSWERED_BOUNDS_US, ANSWERED_US, SILENT_BOUNDS_MS, SILENT_MS, STATS_PREFIX
 
@@ -256,6 +256,7 @@ def _stats_config() -> dict[str, Any]:
                     {"prefix": f"{STATS_PREFIX}."},
                     {"exact": "server.uptime"},
                     {"exact": "control_plane.connected_state"},
+                    {"safe_regex": {"regex": CHECKED_STATS}},
                 ]
             }
         },

@@ -14,12 +14,14 @@ from mesh.api.names import INBOUND_SOURCE, PROBE_PORT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["GRPC_PATH", "AppProbe", "probe_resources"]
+__all__ = ["CHECKED_STATS", "GRPC_PATH", "AppProbe", "probe_resources"]
 
 GRPC_PATH: Final = "/grpc.health.v1.Health/Check"
 _TYPES: Final = "type.googleapis.com/envoy."
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CHECK_INTERVAL: Final = "1s"
+CHECKED_STATS: Final = r"cluster\.probe\|tcp\|\d+\.membership_(healthy|total)"
+"""The stats that the answer to a TCP probe is computed from: without them it would be 503 for ever."""
 
 Kind = Literal["HTTP", "HTTPS", "TCP", "GRPC"]
 
