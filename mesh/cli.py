@@ -83,6 +83,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     default="",
     help="What precedes the paths of mounted files in pods; '.' for pods that are processes.",
 )
+@click.option(
+    "--access-log-percent",
+    type=click.FloatRange(min=0, max=100),
+    default=0,
+    show_default=True,
+    help="How many requests and TCP connections each sidecar logs as JSON.",
+)
 @click.option("--verbose", is_flag=True, help="Say more.")
 def serve_command(*, verbose: bool, **options: Any) -> None:
     """Run the control plane."""

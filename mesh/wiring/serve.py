@@ -75,6 +75,7 @@ class ServeConfig:
         certificate_seconds: How long a workload's certificate lives.
         root_hold_seconds: How long each step of a root's exchange lasts at least.
         mount_root: What precedes the paths of mounted files in pods.
+        access_log_percent: How many requests and connections each sidecar logs.
     """
 
     kubeconfig: str | None
@@ -96,6 +97,7 @@ class ServeConfig:
     certificate_seconds: float = 24 * 3600
     root_hold_seconds: float = 180
     mount_root: str = ""
+    access_log_percent: float = 0
 
 
 async def serve(config: ServeConfig) -> None:
@@ -124,7 +126,9 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     metrics = StandardMetrics(world=lambda: control.world, clock=time.monotonic)
     store = TelemetryStore(clock=time.time, counted=edges.add, measured=metrics.add)
     builder = SnapshotBuilder(
-        request_logs=request_access_logs(), attempt_logs=attempt_access_logs(), observe=observation()
+        request_logs=request_access_logs(),
+        attempt_logs=attempt_access_logs(),
+        observe=observation(config.access_log_percent),
     )
 
     def published() -> None:

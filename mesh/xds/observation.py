@@ -14,11 +14,12 @@ from envoy.data.accesslog.v3 import accesslog_pb2 as data_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
+from mesh.xds.accesslog import access_log
 from mesh.xds.messages import to_any
 from mesh.xds.standard import http_logs, tcp_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from google.protobuf.message import Message
 
@@ -29,10 +30,20 @@ __all__ = ["observation"]
 _REPORTERS: Final[dict[int, Reporter]] = {base_pb2.INBOUND: "destination", base_pb2.OUTBOUND: "source"}
 
 
-def observation() -> Callable[[Message], Message]:
-    """Return what adds the standard metrics to a listener; other messages stay as they are."""
+def observation(access_log_percent: float = 0) -> Callable[[Message], Message]:
+    """Return what adds the standard metrics and access logs to a listener; other messages stay as they are.
+
+    Args:
+        access_log_percent: How many requests and connections are logged; 0 for none.
+    """
     http = {direction: http_logs(reporter) for direction, reporter in _REPORTERS.items()}
     tcp = {direction: tcp_logs(reporter) for direction, reporter in _REPORTERS.items()}
+    lines = {
+        (direction, is_tcp): access_log(reporter, access_log_percent, tcp=is_tcp)
+        for direction, reporter in _REPORTERS.items()
+        for is_tcp in (False, True)
+        if access_log_percent
+    }
 
     def observe(message: Message) -> Message:
         if isinstance(message, listener_pb2.Listener):
@@ -40,11 +51,13 @@ def observation() -> Callable[[Message], Message]:
                 if entry.typed_config.Is(hcm.HttpConnectionManager.DESCRIPTOR):
                     manager = hcm.HttpConnectionManager()
                     entry.typed_config.Unpack(manager)
+                    manager.access_log.extend(_found(lines, (message.traffic_direction, False)))
                     manager.access_log.extend(http.get(message.traffic_direction, ()))
                     entry.typed_config.CopyFrom(to_any(manager))
                 elif entry.typed_config.Is(tcp_proxy_pb2.TcpProxy.DESCRIPTOR):
                     proxy = tcp_proxy_pb2.TcpProxy()
                     entry.typed_config.Unpack(proxy)
+                    proxy.access_log.extend(_found(lines, (message.traffic_direction, True)))
                     for log in proxy.access_log:
                         _only_at_end(log)
                     proxy.access_log.extend(tcp.get(message.traffic_direction, ()))
@@ -55,11 +68,13 @@ def observation() -> Callable[[Message], Message]:
     return observe
 
 
+def _found(lines: Mapping[Any, Any], key: Any) -> list[Any]:
+    return [lines[key]] if key in lines else []
+
+
 def _only_at_end(log: accesslog_pb2.AccessLog) -> None:
     """Keep a logger that was there from being asked when connections begin, too."""
-    end = accesslog_pb2.AccessLogFilter(
-        log_type_filter=accesslog_pb2.LogTypeFilter(types=[data_pb2.TcpConnectionEnd])
-    )
+    end = accesslog_pb2.AccessLogFilter(log_type_filter=accesslog_pb2.LogTypeFilter(types=[data_pb2.TcpConnectionEnd]))
     if log.HasField("filter"):
         end = accesslog_pb2.AccessLogFilter(and_filter=accesslog_pb2.AndFilter(filters=[end, log.filter]))
     log.filter.CopyFrom(end)

@@ -19,7 +19,7 @@ import grpc.aio
 import pytest
 from aiohttp import web
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import address_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
@@ -175,6 +175,7 @@ def listener(ip: str, hosts: list[Host], services: dict[str, Service], revision:
     return listener_pb2.Listener(
         name="outbound",
         address=address(ip, OUTBOUND_PORT),
+        traffic_direction=base_pb2.OUTBOUND,
         filter_chains=[listener_components_pb2.FilterChain(filters=filters)],
     )
 
@@ -192,13 +193,14 @@ class Proxy:
     revision: int = 0
     services: list[Service] = field(default_factory=list)
     hosts: list[Host] = field(default_factory=list)
+    observe: Callable[[Any], Any] = lambda message: message
 
     def write(self, hosts: list[Host], services: list[Service]) -> None:
         """Give it this configuration; a running one takes it as a new revision."""
         self.hosts, self.services = hosts, services
         self.revision += 1
         by_name = {service.name: service for service in services}
-        self._write("lds", [listener(self.ip, hosts, by_name, self.revision)])
+        self._write("lds", [self.observe(listener(self.ip, hosts, by_name, self.revision))])
         self._write("cds", [service.cluster for service in services])
 
     def _write(self, kind: str, resources: list[Any]) -> None:
@@ -228,7 +230,7 @@ class Proxy:
         }
         with (self.folder / "envoy.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                self.envoy, "--config-yaml", json.dumps(config), *envoy_args(self.settings), stderr=log
+                self.envoy, "--config-yaml", json.dumps(config), *envoy_args(self.settings), stdout=log, stderr=log
             )
         await self.answers(READY_PORT, READY_PATH)
 
@@ -344,10 +346,12 @@ async def proxy(
     """Starts proxies: ``await proxy(hosts, services, name=...)``."""
     started: list[Proxy] = []
 
-    async def start(hosts: list[Host], services: list[Service], name: str = "frontend-1") -> Proxy:
+    async def start(hosts: list[Host], services: list[Service], name: str = "frontend-1", **settings: Any) -> Proxy:
         folder = tmp_path / name
         folder.mkdir()
-        made = Proxy(next(addresses), name, folder, ProxySettings(receiver.target, "env", identity=None), envoy)
+        made = Proxy(
+            next(addresses), name, folder, ProxySettings(receiver.target, "env", identity=None), envoy, **settings
+        )
         started.append(made)
         made.write(hosts, services)
         await made.start()

@@ -59,3 +59,23 @@ def test_what_logs_the_end_of_a_connection_does_not_log_its_beginning():
 def test_other_messages_stay_as_they_are():
     cluster = cluster_pb2.Cluster(name="payment")
     assert observation()(cluster) is cluster
+
+
+def loggers(observe):
+    (manager,) = http(observe(outbound_listener("10.0.0.1", (), ())))
+    return {log.name: log for log in manager.access_log}
+
+
+def test_access_logs_are_written_where_asked_for():
+    assert "coalmine.access" not in loggers(observation())
+    assert not loggers(observation(access_log_percent=100))["coalmine.access"].HasField("filter")
+    sampled = loggers(observation(access_log_percent=0.5))["coalmine.access"].filter.runtime_filter.percent_sampled
+    assert (sampled.numerator, sampled.denominator) == (5000, sampled.MILLION)
+
+
+def test_connections_are_logged_once_when_they_end():
+    listener = inbound_listener(Inbound(15007, ContainerPort("tcp-db", 5432, "tcp"), "DISABLE"), "10.0.0.1")
+    proxy = tcp_proxy_pb2.TcpProxy()
+    observation(access_log_percent=100)(listener).filter_chains[0].filters[-1].typed_config.Unpack(proxy)
+    (line,) = [log for log in proxy.access_log if log.name == "coalmine.access"]
+    assert line.filter.HasField("log_type_filter")
