@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from mesh.inject.probes import rewrite_probes
-from mesh.proxy.probes import AppProbe, probe_resources
+from mesh.proxy.probes import CHECKED_STATS, AppProbe, probe_resources
 
 PORTS = [{"name": "http", "containerPort": 8080}]
 
@@ -87,3 +89,11 @@ def test_two_probes_of_one_port_share_a_cluster_and_none_makes_no_listener():
 
     assert [len(listeners), len(clusters)] == [1, 1]
     assert probe_resources([], "10.0.0.1") == ([], [])
+
+
+def test_the_stats_that_a_tcp_probe_is_answered_from_are_kept():
+    cluster = AppProbe("/a", "TCP", 8080).cluster
+
+    assert re.fullmatch(CHECKED_STATS, f"cluster.{cluster}.membership_healthy")
+    assert re.fullmatch(CHECKED_STATS, f"cluster.{cluster}.membership_total")
+    assert not re.fullmatch(CHECKED_STATS, f"cluster.{cluster}.upstream_cx_total")
