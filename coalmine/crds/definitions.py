@@ -9,6 +9,7 @@ from analysis.api.template import AnalysisTemplateSpec
 from coalmine.crds.schema import Schema, structural
 from mesh.api.authorizationpolicy import AuthorizationPolicySpec
 from mesh.api.destinationrule import DestinationRuleSpec
+from mesh.api.gateway import GatewaySpec
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
 from mesh.api.names import MESH_GROUP, MESH_VERSION
 from mesh.api.peerauthentication import PeerAuthenticationSpec
@@ -294,6 +295,19 @@ SIDECAR: Final = Definition(
     columns=(AGE,),
 )
 
+GATEWAY: Final = Definition(
+    group=ISTIO_GROUP,
+    kind="Gateway",
+    plural="gateways",
+    short_names=("gw",),
+    versions=ISTIO_VERSIONS,
+    description="Gateway (Istio's) says which ports the pods of an ingress proxy open, for which hosts, and with which "
+    "certificates. Fields that the mesh does not implement are kept and reported.",
+    spec=GatewaySpec,
+    status=None,
+    columns=(Column("SELECTOR", ".spec.selector", "The pods."), AGE),
+)
+
 PEER_AUTHENTICATION: Final = Definition(
     group=SECURITY_GROUP,
     kind="PeerAuthentication",
@@ -316,6 +330,7 @@ DEFINITIONS: Final = (
     DESTINATION_RULE,
     SERVICE_ENTRY,
     SIDECAR,
+    GATEWAY,
     PEER_AUTHENTICATION,
     AUTHORIZATION_POLICY,
     REQUEST_AUTHENTICATION,

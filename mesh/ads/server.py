@@ -41,7 +41,10 @@ _TICK: Final = 1.0
 
 
 def proxy_of(node_id: str) -> str | None:
-    """Return ``namespace/pod`` of a node id ``sidecar~<address>~<pod>.<namespace>``; None for any other id."""
+    """Return ``namespace/pod`` of a node id ``sidecar~<address>~<pod>.<namespace>``; None for an id of another form.
+
+    A gateway says ``router`` in place of ``sidecar``.
+    """
     name = node_id.rpartition("~")[2]
     pod, dot, namespace = name.rpartition(".")
     return f"{namespace}/{pod}" if dot and pod and namespace else None

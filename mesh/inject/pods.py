@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mesh.api.capture import CAPTURE_PREFIX, CaptureSettings, read_capture, unknown_capture
 from mesh.api.names import (
     ADMIN_PORT,
+    GATEWAY_ROLE,
     INBOUND_EXTRA_PORT,
     INBOUND_PORT,
     INIT_CONTAINER,
@@ -21,8 +22,10 @@ from mesh.api.names import (
     PROXY_CONTAINER,
     PROXY_UID,
     READY_PORT,
+    STATUS_ANNOTATION,
 )
 from mesh.inject.choice import RefusedError, pod_choice
+from mesh.inject.gateways import fill_gateway, is_gateway
 from mesh.inject.probes import KEEP_ANNOTATION, rewrite_probes
 from mesh.inject.proxyenv import proxy_environment
 from mesh.inject.rules import init_container
@@ -47,7 +50,6 @@ __all__ = [
     "inject",
 ]
 
-STATUS_ANNOTATION: Final = "coalmine.dev/status"
 INJECTED: Final = "injected"
 PROXY_IMAGE: Final = "docker.io/envoyproxy/envoy:distroless-v1.40.0"
 INIT_IMAGE: Final = "registry.k8s.io/build-image/distroless-iptables:v0.9.1"
@@ -114,6 +116,8 @@ def inject(pod: dict[str, Any], config: InjectConfig) -> Injection:
     metadata, spec = pod.get("metadata") or {}, pod.get("spec") or {}
     if pod_choice(metadata) is False or _has_sidecar(metadata, spec):
         return Injection()
+    if is_gateway(metadata):
+        return _gateway(metadata, spec, config)
     _check(spec, config)
     if any(c["name"] == ISTIO_PROXY_CONTAINER for c in _all_containers(spec)):
         return Injection(warnings=("the pod has Istio's sidecar already: it gets none of ours",))
@@ -129,6 +133,20 @@ def inject(pod: dict[str, Any], config: InjectConfig) -> Injection:
         operations += _differences(f"/spec/containers/{index}", container, changed["containers"][index])
     if any(drains):
         operations.append(_set("/spec/terminationGracePeriodSeconds", _grace(spec) + config.drain_seconds))
+    return Injection(tuple(operations), tuple(warnings))
+
+
+def _gateway(metadata: dict[str, Any], spec: dict[str, Any], config: InjectConfig) -> Injection:
+    """Fill in the proxy of a pod that is a gateway."""
+    if any(known["name"] == VOLUME for known in spec.get("volumes") or []):
+        raise RefusedError(f"a volume of the pod is called {VOLUME}, the proxy's name: give it another one")
+    proxy = _sidecar(config, role="router")
+    index, container, warnings = fill_gateway(spec, proxy, config.drain_seconds if _grace(spec) else 0)
+    operations = [
+        _annotate(metadata, GATEWAY_ROLE),
+        {"op": "replace", "path": f"/spec/containers/{index}", "value": container},
+    ]
+    operations.append(_set("/spec/volumes", [*(spec.get("volumes") or []), volume()]))
     return Injection(tuple(operations), tuple(warnings))
 
 
@@ -185,6 +203,8 @@ def _set(path: str, value: Any) -> dict[str, Any]:
 
 
 def _has_sidecar(metadata: dict[str, Any], spec: dict[str, Any]) -> bool:
+    if (metadata.get("annotations") or {}).get(STATUS_ANNOTATION) == GATEWAY_ROLE:
+        return True
     named = [c["name"] for c in _all_containers(spec) if c["name"] in {PROXY_CONTAINER, INIT_CONTAINER}]
     if not named:
         return False
@@ -226,16 +246,18 @@ def _check_user(spec: dict[str, Any]) -> None:
             raise RefusedError(f"{where}.runAsUser is {PROXY_UID}, the sidecar's user: use another one")
 
 
-def _annotate(metadata: dict[str, Any]) -> dict[str, Any]:
+def _annotate(metadata: dict[str, Any], made: str = INJECTED) -> dict[str, Any]:
     if metadata.get("annotations"):
-        return _set(f"/metadata/annotations/{STATUS_ANNOTATION.replace('/', '~1')}", INJECTED)
-    return _set("/metadata/annotations", {STATUS_ANNOTATION: INJECTED})
+        return _set(f"/metadata/annotations/{STATUS_ANNOTATION.replace('/', '~1')}", made)
+    return _set("/metadata/annotations", {STATUS_ANNOTATION: made})
 
 
-def _sidecar(config: InjectConfig, probes: Sequence[AppProbe] = ()) -> dict[str, Any]:
+def _sidecar(
+    config: InjectConfig, probes: Sequence[AppProbe] = (), role: Literal["sidecar", "router"] = "sidecar"
+) -> dict[str, Any]:
     """A native sidecar: it starts before the app and ends after it."""
     folder = config.mount_root + MOUNT
-    settings = ProxySettings(config.xds_address, config.capture, log_level=config.log_level, identity=folder)
+    settings = ProxySettings(config.xds_address, config.capture, log_level=config.log_level, identity=folder, role=role)
     ready = {"httpGet": {"path": READY_PATH, "port": READY_PORT}, "timeoutSeconds": 1}
     return {
         "name": PROXY_CONTAINER,

@@ -111,6 +111,7 @@ class Workload:
         service_account: The service account that it runs under.
         captured: Its packets are redirected to its sidecar.
         bypassed: Ports that it excludes from that.
+        gateway: It is no application but a gateway's proxy.
     """
 
     namespace: str
@@ -127,6 +128,7 @@ class Workload:
     service_account: str = "default"
     captured: bool = False
     bypassed: frozenset[int] = frozenset()
+    gateway: bool = False
 
     @property
     def key(self) -> ServiceKey:
@@ -140,7 +142,7 @@ class Workload:
 
     def entry(self, number: int) -> int | None:
         """Return where callers connect to so that its sidecar takes calls to a port; None where it takes none."""
-        if not self.meshed:
+        if not self.meshed or self.gateway:
             return None
         if self.captured:
             return None if number in self.bypassed else number

@@ -120,6 +120,8 @@ class Route:
     cors: Cors | None = None
     hash_keys: tuple[HashKey, ...] = ()
     """What of a request its endpoint is chosen by, for destinations that ask for it."""
+    host: ServiceKey | None = None
+    """The Service that its requests count for in telemetry; None for the virtual host's own."""
 
     @property
     def answered_by_proxy(self) -> bool:
@@ -231,3 +233,8 @@ class Split:
     def host(self) -> ServiceKey:
         """The host that is split."""
         return (self.namespace, self.service)
+
+    @property
+    def backends(self) -> tuple[ServiceKey, ...]:
+        """The Services that share its requests, those with a weight of 0 among them."""
+        return tuple((self.namespace, backend) for backend, _ in self.weights)

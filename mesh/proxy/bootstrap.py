@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mesh.api.names import ADMIN_PORT, READY_PORT
 from mesh.proxy.identityfiles import MOUNT, ROOTS_SECRET, TOKEN_SECRET, file_secret
@@ -49,6 +49,7 @@ class ProxySettings:
         log_level: Envoy's log level.
         identity: Folder of the files that prove who is who, see ``mesh.proxy.identityfiles``; None for a control plane
             without TLS, which only tests have.
+        role: ``router`` for a gateway.
     """
 
     xds_address: str
@@ -56,6 +57,7 @@ class ProxySettings:
     cluster: str = "coalmine"
     log_level: str = "warning"
     identity: str | None = MOUNT
+    role: Literal["sidecar", "router"] = "sidecar"
 
 
 def bootstrap(
@@ -81,7 +83,7 @@ def bootstrap(
     probe_listeners, probe_clusters = probe_resources(probes, pod_ip)
     admin = pod_ip if settings.capture == "env" else "127.0.0.1"
     return {
-        "node": {"id": f"sidecar~{pod_ip}~{pod}.{namespace}", "cluster": settings.cluster},
+        "node": {"id": f"{settings.role}~{pod_ip}~{pod}.{namespace}", "cluster": settings.cluster},
         "admin": {"address": _address(admin, ADMIN_PORT), "ignore_global_conn_limit": True},
         "dynamic_resources": _dynamic_resources(),
         "static_resources": {

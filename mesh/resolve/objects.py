@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mesh.api.capture import read_capture
-from mesh.api.names import INIT_CONTAINER, PROXY_CONTAINER
+from mesh.api.names import GATEWAY_ROLE, INIT_CONTAINER, PROXY_CONTAINER, STATUS_ANNOTATION
 from mesh.ir.services import ContainerPort, Protocol, Service, ServicePort, Workload
 from mesh.resolve.kinds import ROUTES_ANNOTATION
 
@@ -56,6 +56,7 @@ def read_pod(manifest: dict[str, Any]) -> Workload:
     annotations = meta.get("annotations") or {}
     egress = annotations.get(EGRESS_ANNOTATION)
     captured = any(c["name"] == INIT_CONTAINER for c in every)
+    gateway = annotations.get(STATUS_ANNOTATION) == GATEWAY_ROLE
     return Workload(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -72,11 +73,12 @@ def read_pod(manifest: dict[str, Any]) -> Workload:
         phase=status.get("phase", "Pending"),
         ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ()),
         terminating="deletionTimestamp" in meta,
-        meshed=any(c["name"] == PROXY_CONTAINER for c in every),
+        meshed=gateway or any(c["name"] == PROXY_CONTAINER for c in every),
         service_account=spec.get("serviceAccountName") or "default",
         egress=None if egress is None else tuple(sorted({h.strip() for h in egress.split(",") if h.strip()})),
         captured=captured,
         bypassed=_bypassed(annotations, containers) if captured else frozenset(),
+        gateway=gateway,
     )
 
 

@@ -21,7 +21,7 @@ from mesh.resolve.overlap import clauses_overlap, names_overlap, sources_disjoin
 from mesh.resolve.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from mesh.api import virtualservice as vs
     from mesh.api.httpmatch import HttpMatch, TcpMatch
@@ -148,6 +148,34 @@ class VirtualServices:
         """Return what is said about one of ``externals``."""
         entries = self._wildcards.get(host, ()) if host.startswith("*") else self._exact.get(("", host), ())
         return self._choose(entries, caller, "")
+
+    @cached_property
+    def bindings(self) -> tuple[tuple[Ref, tuple[str, ...], str], ...]:
+        """Each VirtualService that is bound to a gateway, with its hosts by full name and the gateway."""
+        hosts: dict[tuple[Ref, str], list[str]] = {}
+        for host, group in self._by_name():
+            for entry in group:
+                for gateway in entry.gateways - {MESH_GATEWAY}:
+                    hosts.setdefault((entry.rule.ref, gateway), []).append(host)
+        return tuple((ref, tuple(found), gateway) for (ref, gateway), found in sorted(hosts.items()))
+
+    def bound(self, caller: Caller, taken: Callable[[str, str], bool]) -> Iterator[tuple[str, Ruling]]:
+        """Yield what is said about hosts at a gateway: full names and wildcards, the most specific first.
+
+        Args:
+            caller: Whose ``gateway`` is the one that rules must be bound to.
+            taken: Says whether the gateway serves a host for VirtualServices of a namespace.
+        """
+        for host, group in sorted(
+            self._by_name(), key=lambda found: (found[0].startswith("*"), -len(found[0]), found[0])
+        ):
+            if ruling := self._choose([e for e in group if taken(e.namespace, host)], caller, ""):
+                yield host, ruling
+
+    def _by_name(self) -> Iterator[tuple[str, list[_Entry]]]:
+        for (namespace, name), group in self._exact.items():
+            yield f"{name}.{namespace}.svc.cluster.local" if namespace else name, group
+        yield from self._wildcards.items()
 
     def _choose(self, entries: Sequence[_Entry], caller: Caller, home: str) -> Ruling | None:
         seen = [e for e in entries if caller.gateway in e.gateways and e.spec.visible(e.namespace, caller.namespace)]

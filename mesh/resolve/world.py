@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mesh.api.virtualservice import MESH_GATEWAY
 from mesh.ir.services import DEFAULT_HTTP_PORT, ContainerPort
 from mesh.ir.traffic import ClusterKey, Split, TcpHost, VirtualHost
 from mesh.ir.views import Inbound, Outbound, ProxyView
@@ -14,6 +13,7 @@ from mesh.resolve.authz import AuthzIndex
 from mesh.resolve.clauses import Caller
 from mesh.resolve.connections import ConnectionResolver
 from mesh.resolve.externals import Externals
+from mesh.resolve.gateways import Gateways
 from mesh.resolve.hosts import domains, external_domains, service_key
 from mesh.resolve.kinds import ROUTES_ANNOTATION, read_kinds, told_apart
 from mesh.resolve.peers import PeerModes, index_peers
@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mesh.api.destinationrule import DestinationRuleSpec
+    from mesh.api.gateway import GatewaySpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
     from mesh.api.requestauthentication import RequestAuthenticationSpec
     from mesh.api.serviceentry import ServiceEntrySpec
     from mesh.api.sidecar import SidecarSpec
     from mesh.api.trafficsplit import TrafficSplitSpec
     from mesh.api.virtualservice import VirtualServiceSpec
+    from mesh.ir.gateways import Credential
     from mesh.ir.services import Endpoint, Service, ServiceKey, Workload
     from mesh.resolve.authz import PolicyRule
     from mesh.resolve.rules import Rule
@@ -66,6 +68,8 @@ class World:
         request_authentications: All of them.
         service_entries: All of them.
         sidecar_resources: All resources of the kind Sidecar.
+        gateways: All Gateways.
+        credentials: The Secrets with certificates in the namespaces of the gateways' pods.
         token_keys: Key sets that were fetched, by where they are from.
         token_errors: Why they could not be fetched, likewise.
     """
@@ -81,6 +85,8 @@ class World:
     request_authentications: tuple[Rule[RequestAuthenticationSpec], ...] = ()
     service_entries: tuple[Rule[ServiceEntrySpec], ...] = ()
     sidecar_resources: tuple[Rule[SidecarSpec], ...] = ()
+    gateways: tuple[Rule[GatewaySpec], ...] = ()
+    credentials: Mapping[ServiceKey, Credential] = field(default_factory=dict, repr=False)
     token_keys: Mapping[str, str] = field(default_factory=dict)
     token_errors: Mapping[str, str] = field(default_factory=dict)
     _outbound: dict[Scope, Outbound] = field(default_factory=dict, compare=False, repr=False)
@@ -117,6 +123,11 @@ class World:
     @cached_property
     def _backends(self) -> dict[ServiceKey, Split]:
         return self.splits.backend_of()
+
+    @cached_property
+    def ingress(self) -> Gateways:
+        """The Gateways, and what their pods serve."""
+        return Gateways(self, self.gateways)
 
     @cached_property
     def authorization(self) -> AuthzIndex:
@@ -164,23 +175,17 @@ class World:
         own += [*self.externals.problems, *self.sidecars.problems]
         own += [*self.authorization.problems, *self.tokens.problems]
         own += [*self.peers.problems, *self.peers.shadowed(self.workloads.values())]
-        gateways = [
-            Problem(
-                r.ref,
-                "NotImplemented",
-                "spec.gateways: gateways other than mesh are not implemented: this has no effect",
-            )
-            for r in self.virtual_services
-            if r.spec and set(r.spec.gateways) - {MESH_GATEWAY}
-        ]
+        own += self.ingress.problems
         own += unsplit_ports(self.traffic_splits, self.splits, self.services)
         for service in self.services.values():
             ref = Ref("v1", "Service", service.namespace, service.name, service.uid)
             told = read_kinds(service.kinds)[1] if service.kinds else ()
             own += [Problem(ref, "Invalid", f"metadata.annotations[{ROUTES_ANNOTATION}]: {text}") for text in told]
-        return tuple(
-            sorted({*own, *gateways, *self.routing.problems, *self.treatments.problems, *self.splits.problems})
-        )
+        return tuple(sorted({*own, *self.routing.problems, *self.treatments.problems, *self.splits.problems}))
+
+    def caller(self, workload: Workload) -> Caller:
+        """Return whom a pod calls as."""
+        return Caller(workload.namespace, self.scope(workload)[2])
 
     def view(self, workload: Workload) -> ProxyView:
         """Return what the pod's proxy is told."""
@@ -244,6 +249,28 @@ class World:
         services = {**self.services, **{key: external.service for key, external in externals.items()}}
         said = None if egress is None else frozenset(service_key(h, caller.namespace, services) for h in egress)
         return Reach(services, externals, said, self.sidecars.scope(caller), caller.namespace)
+
+    def behind(
+        self, caller: Caller, clusters: set[ClusterKey], hosts: list[VirtualHost]
+    ) -> tuple[Outbound, tuple[VirtualHost, ...]]:
+        """Return what is behind a gateway's hosts, and the hosts as they must be told of it.
+
+        Args:
+            caller: The gateway's pods.
+            clusters: Where its routes lead.
+            hosts: Its hosts.
+        """
+        services = {(c.namespace, c.service) for c in clusters}
+        splits = [s for _, s in sorted(self.splits.applied.items()) if services & {s.host, *s.backends}]
+        services |= {key for s in splits for key in s.backends}
+        reach = self._reach(caller, None)
+        keys = sorted(services & reach.services.keys())
+        upstreams = [u for key in keys for u in self._upstreams.of(caller, key, reach.externals.get(key))]
+        return Outbound((), tuple(upstreams), tuple(splits)), hashed(hosts, upstreams)
+
+    def reachable(self, caller: Caller) -> Mapping[ServiceKey, Service]:
+        """Return all that callers could call: Services, and the hosts of ServiceEntries."""
+        return self._reach(caller, None).services
 
     def _service_hosts(self, caller: Caller, reach: Reach) -> list[VirtualHost]:
         routes = RouteResolver(reach.services, self.splits.applied)

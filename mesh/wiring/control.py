@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mesh.resolve.authz import read_authorization_policy
+from mesh.resolve.gateways import read_gateway
 from mesh.resolve.objects import read_pod, read_service
 from mesh.resolve.rules import (
     read_destination_rule,
@@ -19,10 +20,12 @@ from mesh.resolve.rules import (
 )
 from mesh.resolve.tokens import key_sources, read_request_authentication
 from mesh.resolve.world import World
+from mesh.wiring.gatewaysecrets import GatewaySecrets
 from mesh.wiring.keys import KeyFetcher
 from mesh.wiring.kinds import (
     AUTHORIZATION_POLICIES,
     DESTINATION_RULES,
+    GATEWAYS,
     PEER_AUTHENTICATIONS,
     PODS,
     REQUEST_AUTHENTICATIONS,
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mesh.api.destinationrule import DestinationRuleSpec
+    from mesh.api.gateway import GatewaySpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
     from mesh.api.requestauthentication import RequestAuthenticationSpec
     from mesh.api.serviceentry import ServiceEntrySpec
@@ -72,6 +76,8 @@ class Sources:
     authorization_policies: Reflector[PolicyRule]
     request_authentications: Reflector[Rule[RequestAuthenticationSpec]]
     token_keys: KeyFetcher
+    gateways: Reflector[Rule[GatewaySpec]]
+    gateway_secrets: GatewaySecrets
     peer_authentications: Reflector[Rule[PeerAuthenticationSpec]]
     service_entries: Reflector[Rule[ServiceEntrySpec]]
     sidecars: Reflector[Rule[SidecarSpec]]
@@ -111,6 +117,8 @@ class Sources:
                 kube, REQUEST_AUTHENTICATIONS, read_request_authentication, changed, optional=True
             ),
             token_keys=KeyFetcher(changed),
+            gateways=Reflector(kube, GATEWAYS, read_gateway, changed, optional=True),
+            gateway_secrets=GatewaySecrets(kube, changed),
             peer_authentications=Reflector(
                 kube, PEER_AUTHENTICATIONS, read_peer_authentication, changed, optional=True
             ),
@@ -129,6 +137,7 @@ class Sources:
             self.traffic_splits,
             self.authorization_policies,
             self.request_authentications,
+            self.gateways,
             self.peer_authentications,
             self.service_entries,
             self.sidecars,
@@ -140,12 +149,18 @@ class Sources:
         await asyncio.gather(*(r.synced.wait() for r in self.reflectors))
         self.token_keys.want(key_sources(self.request_authentications.items.values()))
         await self.token_keys.tried()
+        self.gateway_secrets.want(self._gateway_namespaces())
+        await self.gateway_secrets.tried()
+
+    def _gateway_namespaces(self) -> frozenset[str]:
+        return frozenset(w.namespace for w in self.pods.items.values() if w.gateway)
 
     def world(self) -> World:
         """Return what is known now."""
         services, workloads = dict(self.services.items), dict(self.pods.items)
         tokens = tuple(self.request_authentications.items.values())
         self.token_keys.want(key_sources(tokens))
+        self.gateway_secrets.want(self._gateway_namespaces())
         return World(
             services=services,
             workloads=workloads,
@@ -159,6 +174,8 @@ class Sources:
             request_authentications=tokens,
             token_keys=dict(self.token_keys.keys),
             token_errors=dict(self.token_keys.errors),
+            gateways=tuple(self.gateways.items.values()),
+            credentials=self.gateway_secrets.items,
             peer_authentications=tuple(self.peer_authentications.items.values()),
         )
 
@@ -200,6 +217,8 @@ class Control:
         workload = self.world.workloads.get((namespace, name))
         if workload is None or not workload.address:
             return None
+        if workload.gateway:
+            return self._builder.build_gateway(self.world.ingress.view(workload), self._secrets(workload))
         return self._builder.build(self.world.view(workload), self._secrets(workload))
 
     async def run(self, sources: Sources) -> None:

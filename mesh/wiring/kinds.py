@@ -15,6 +15,7 @@ __all__ = [
     "DESTINATION_RULES",
     "ENDPOINT_SLICES",
     "EVENTS",
+    "GATEWAYS",
     "NAMESPACES",
     "PEER_AUTHENTICATIONS",
     "PODS",
@@ -47,6 +48,7 @@ VIRTUAL_SERVICES: Final = tuple(Kind(ISTIO_GROUP, v, "VirtualService", "virtuals
 DESTINATION_RULES: Final = tuple(Kind(ISTIO_GROUP, v, "DestinationRule", "destinationrules") for v in ISTIO_VERSIONS)
 SERVICE_ENTRIES: Final = tuple(Kind(ISTIO_GROUP, v, "ServiceEntry", "serviceentries") for v in ISTIO_VERSIONS)
 SIDECARS: Final = tuple(Kind(ISTIO_GROUP, v, "Sidecar", "sidecars") for v in ISTIO_VERSIONS)
+GATEWAYS: Final = tuple(Kind(ISTIO_GROUP, v, "Gateway", "gateways") for v in ISTIO_VERSIONS)
 PEER_AUTHENTICATIONS: Final = tuple(
     Kind(SECURITY_GROUP, v, "PeerAuthentication", "peerauthentications") for v in SECURITY_VERSIONS
 )

@@ -119,7 +119,7 @@ class SplitStatuses:
 
 
 class _Callers:
-    """The proxies that send requests to a host: running pods with a sidecar whose view has the host."""
+    """The proxies that send requests to a host: running pods with a sidecar whose view has the host, and gateways."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -128,6 +128,8 @@ class _Callers:
         ]
 
     def of(self, host: ServiceKey) -> list[Workload]:
-        scopes = [self._world.scope(w) for w in self._pods]
+        sidecars = [w for w in self._pods if not w.gateway]
+        scopes = [self._world.scope(w) for w in sidecars]
         calling = {scope for scope in set(scopes) if self._world.outbound(*scope).carries(host)}
-        return [w for w, scope in zip(self._pods, scopes, strict=True) if scope in calling]
+        gateways = [w for w in self._pods if w.gateway and self._world.ingress.view(w).carries(host)]
+        return [*(w for w, scope in zip(sidecars, scopes, strict=True) if scope in calling), *gateways]

@@ -32,6 +32,7 @@ __all__ = [
     "PASSTHROUGH",
     "captured_routes",
     "captured_routes_name",
+    "host_routes",
     "inbound_routes",
     "outbound_routes",
 ]
@@ -105,6 +106,19 @@ def _outbound_routes(
     )
 
 
+def host_routes(
+    name: str, hosts: Sequence[VirtualHost], others: route_components_pb2.VirtualHost
+) -> route_pb2.RouteConfiguration:
+    """Return the routes of hosts.
+
+    Args:
+        name: Name of the route configuration.
+        hosts: The hosts.
+        others: What becomes of requests for any other.
+    """
+    return _outbound_routes(name, hosts, others)
+
+
 def inbound_routes(inbound: Inbound, address: str, authorization: Authorization) -> route_pb2.RouteConfiguration:
     """Return the routes of one of the pod's own ports: everything that may pass goes to the application.
 
@@ -145,7 +159,7 @@ def _format(text: str) -> substitution_format_string_pb2.SubstitutionFormatStrin
 
 
 def _route(host: VirtualHost, route: Route) -> route_components_pb2.Route:
-    namespace, name = host.host
+    namespace, name = route.host or host.host
     built = route_components_pb2.Route(
         name=route.name,
         match=route_match(route.match),

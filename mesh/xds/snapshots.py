@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mesh.xds import capture
 from mesh.xds.clusters import inbound_cluster, inbound_name, upstream_cluster
 from mesh.xds.discovery import endpoints, forward_cluster
+from mesh.xds.gateways import gateway_marks, gateway_resources
 from mesh.xds.jwt import JWT_CONFIG, jwt_config
 from mesh.xds.listeners import OUTBOUND_LISTENER, inbound_listener, outbound_listener
 from mesh.xds.resources import CDS, ECDS, EDS, LDS, RDS, SDS, Resource, Snapshot, SplitMark, pack
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from mesh.ir.gateways import GatewayView
     from mesh.ir.traffic import Upstream
     from mesh.ir.views import Outbound, ProxyView
 
@@ -76,6 +78,27 @@ class SnapshotBuilder:
         # The shared part is in the value as well, so that its id cannot be another object's meanwhile.
         kept: tuple[_Shared, Snapshot] = self._once(key, lambda: (shared, self._snapshot(view, shared, secrets)))
         return kept[1]
+
+    def build_gateway(self, view: GatewayView, secrets: tuple[Resource, ...] = ()) -> Snapshot:
+        """Return what a gateway's proxy should hold; the same object as before when nothing of it has changed.
+
+        Args:
+            view: What it is told.
+            secrets: Its certificate inside the mesh and the roots that it trusts.
+        """
+        snapshot: Snapshot = self._once(("gateway", view, secrets), lambda: self._gateway(view, secrets))
+        return snapshot
+
+    def _gateway(self, view: GatewayView, secrets: tuple[Resource, ...]) -> Snapshot:
+        shared = self._make_outbound(view.outbound)
+        own = gateway_resources(view, self._make, self._requests, self._attempts)
+        held = {secret.name: secret for secret in secrets} | own[SDS]
+        resources = {CDS: shared[CDS], EDS: shared[EDS], **own, SDS: held}
+        return Snapshot(
+            resources=MappingProxyType(resources),
+            vital=frozenset(key.name for key in view.outbound.vital),
+            splits=MappingProxyType(gateway_marks(view)),
+        )
 
     def _outbound(self, outbound: Outbound, *, captured: bool) -> _Shared:
         """Return the part that pods with the same scope share; compared by value once for each state of the world."""

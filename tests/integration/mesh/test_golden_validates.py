@@ -62,11 +62,10 @@ def with_certificates(config: Any) -> Any:
     if found.pop("tlsCertificateSdsSecretConfigs", None):
         certificate, key = pair()
         own = {"certificateChain": {"inlineString": certificate}, "privateKey": {"inlineString": key}}
-        checked = found.pop("combinedValidationContext")["defaultValidationContext"]
-        found |= {
-            "tlsCertificates": [own],
-            "validationContext": {**checked, "trustedCa": {"inlineString": certificate}},
-        }
+        found["tlsCertificates"] = [own]
+        names = found.pop("combinedValidationContext", {}).get("defaultValidationContext")
+        if found.pop("validationContextSdsSecretConfig", None) or names is not None:
+            found["validationContext"] = {**(names or {}), "trustedCa": {"inlineString": certificate}}
     return found
 
 

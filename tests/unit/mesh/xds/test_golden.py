@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from google.protobuf import json_format
 
+from mesh.ir.gateways import Credential
 from mesh.resolve.authz import read_authorization_policy
 from mesh.resolve.endpoints import PodIndex, from_pods
+from mesh.resolve.gateways import read_gateway
 from mesh.resolve.objects import read_pod, read_service
 from mesh.resolve.rules import (
     read_destination_rule,
@@ -28,7 +31,14 @@ from mesh.resolve.tokens import read_request_authentication
 from mesh.resolve.world import World
 from mesh.xds.snapshots import SnapshotBuilder
 
+if TYPE_CHECKING:
+    from mesh.xds.resources import Snapshot
+
 GOLDEN = Path(__file__).parents[3] / "golden" / "mesh"
+CREDENTIALS = {
+    ("ingress", "shop"): Credential(b"chain of shop", b"key of shop"),
+    ("ingress", "api"): Credential(b"chain of api", b"key of api", b"roots of api"),
+}
 CASES = sorted(p.name.removesuffix(".in.yaml") for p in GOLDEN.glob("*.in.yaml"))
 
 
@@ -51,15 +61,24 @@ def read(text: str) -> World:
         peer_authentications=tuple(map(read_peer_authentication, found.get("PeerAuthentication", []))),
         authorization_policies=tuple(map(read_authorization_policy, found.get("AuthorizationPolicy", []))),
         request_authentications=tuple(map(read_request_authentication, found.get("RequestAuthentication", []))),
+        gateways=tuple(map(read_gateway, found.get("Gateway", []))),
+        credentials=CREDENTIALS,
         token_errors={"https://other.example.com/keys": "no answer"},
     )
 
 
+def built(builder: SnapshotBuilder, world: World) -> Snapshot:
+    """Return what the proxy of pod shop/caller should hold, or of the gateway where there is one."""
+    if world.ingress.pods:
+        return builder.build_gateway(world.ingress.view(world.ingress.pods[0]))
+    return builder.build(world.view(world.workloads["shop", "caller"]))
+
+
 def told(world: World) -> str:
-    """Return what the proxy of pod shop/caller is told, and what authors are."""
+    """Return what the proxy is told, and what authors are."""
     builder = SnapshotBuilder()
     builder.begin()
-    snapshot = builder.build(world.view(world.workloads["shop", "caller"]))
+    snapshot = built(builder, world)
     out = {
         type_url.rpartition(".")[2]: [json_format.MessageToDict(r.message) for r in resources.values()]
         for type_url, resources in snapshot.resources.items()
@@ -84,8 +103,7 @@ def test_the_same_resources_give_the_same_versions(case):
     text = (GOLDEN / f"{case}.in.yaml").read_text()
     versions = []
     for _ in range(2):
-        world = read(text)
-        snapshot = SnapshotBuilder().build(world.view(world.workloads["shop", "caller"]))
+        snapshot = built(SnapshotBuilder(), read(text))
         versions.append({(t, n): r.version for t, found in snapshot.resources.items() for n, r in found.items()})
     assert versions[0] == versions[1]
 
