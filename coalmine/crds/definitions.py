@@ -238,32 +238,6 @@ DESTINATION_RULE: Final = Definition(
     columns=(Column("HOST", ".spec.host", "The host that the rule is for."), AGE),
 )
 
-AUTHORIZATION_POLICY: Final = Definition(
-    group=SECURITY_GROUP,
-    kind="AuthorizationPolicy",
-    plural="authorizationpolicies",
-    short_names=("ap",),
-    versions=SECURITY_VERSIONS,
-    description="AuthorizationPolicy (Istio's) says who may send which requests to pods. What the mesh does not implement "
-    "is reported and lets nothing through.",
-    spec=AuthorizationPolicySpec,
-    status=None,
-    columns=(Column("ACTION", ".spec.action", "What is done with requests that match."), AGE),
-)
-
-REQUEST_AUTHENTICATION: Final = Definition(
-    group=SECURITY_GROUP,
-    kind="RequestAuthentication",
-    plural="requestauthentications",
-    short_names=("ra",),
-    versions=SECURITY_VERSIONS,
-    description="RequestAuthentication (Istio's) says which JSON web tokens pods take. A request with another token is "
-    "refused, one without a token is not.",
-    spec=RequestAuthenticationSpec,
-    status=None,
-    columns=(Column("ISSUERS", ".spec.jwtRules[*].issuer", "Whose tokens are taken."), AGE),
-)
-
 SERVICE_ENTRY: Final = Definition(
     group=ISTIO_GROUP,
     kind="ServiceEntry",
@@ -319,6 +293,32 @@ PEER_AUTHENTICATION: Final = Definition(
     spec=PeerAuthenticationSpec,
     status=None,
     columns=(Column("MODE", ".spec.mtls.mode", "What is taken."), AGE),
+)
+
+AUTHORIZATION_POLICY: Final = Definition(
+    group=SECURITY_GROUP,
+    kind="AuthorizationPolicy",
+    plural="authorizationpolicies",
+    short_names=("ap",),
+    versions=SECURITY_VERSIONS,
+    description="AuthorizationPolicy (Istio's) says who may send which requests to pods. What the mesh does not implement "
+    "is reported and lets nothing through.",
+    spec=AuthorizationPolicySpec,
+    status=None,
+    columns=(Column("ACTION", ".spec.action", "What is done with requests that match."), AGE),
+)
+
+REQUEST_AUTHENTICATION: Final = Definition(
+    group=SECURITY_GROUP,
+    kind="RequestAuthentication",
+    plural="requestauthentications",
+    short_names=("ra",),
+    versions=SECURITY_VERSIONS,
+    description="RequestAuthentication (Istio's) says which JSON web tokens pods take. A request with another token is "
+    "refused, one without a token is not.",
+    spec=RequestAuthenticationSpec,
+    status=None,
+    columns=(Column("ISSUERS", ".spec.jwtRules[*].issuer", "Whose tokens are taken."), AGE),
 )
 
 DEFINITIONS: Final = (

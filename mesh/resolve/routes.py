@@ -52,7 +52,7 @@ class RouteResolver:
         if not any(_for_some(clause, caller, port) for clause in ruling.clauses):
             return self.plain(ClusterKey(*host, port)) if host[0] else ()
         if not any(r.match.everything for r in routes):
-            what = "VirtualService" if len(ruling.refs) == 1 else "VirtualServices"
+            what = (ruling.refs[0].kind or "VirtualService") + ("" if len(ruling.refs) == 1 else "s")
             refusal = Refusal(404, f"coalmine: no rule of {what} {ruling.name} matches this request\n")
             routes.append(Route("unmatched", Match(), refusal=refusal))
         return tuple(routes)

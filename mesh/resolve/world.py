@@ -15,6 +15,7 @@ from mesh.resolve.connections import ConnectionResolver
 from mesh.resolve.externals import Externals
 from mesh.resolve.gateways import Gateways
 from mesh.resolve.hosts import domains, external_domains, service_key
+from mesh.resolve.httproutes import Translated, translate
 from mesh.resolve.kinds import ROUTES_ANNOTATION, read_kinds, told_apart
 from mesh.resolve.peers import PeerModes, index_peers
 from mesh.resolve.problems import Problem, Ref
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from mesh.api.destinationrule import DestinationRuleSpec
     from mesh.api.gateway import GatewaySpec
+    from mesh.api.httproute import HttpRouteSpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
     from mesh.api.requestauthentication import RequestAuthenticationSpec
     from mesh.api.serviceentry import ServiceEntrySpec
@@ -69,6 +71,7 @@ class World:
         service_entries: All of them.
         sidecar_resources: All resources of the kind Sidecar.
         gateways: All Gateways.
+        http_routes: All HTTPRoutes of the Gateway API.
         credentials: The Secrets with certificates in the namespaces of the gateways' pods.
         token_keys: Key sets that were fetched, by where they are from.
         token_errors: Why they could not be fetched, likewise.
@@ -86,6 +89,7 @@ class World:
     service_entries: tuple[Rule[ServiceEntrySpec], ...] = ()
     sidecar_resources: tuple[Rule[SidecarSpec], ...] = ()
     gateways: tuple[Rule[GatewaySpec], ...] = ()
+    http_routes: tuple[Rule[HttpRouteSpec], ...] = ()
     credentials: Mapping[ServiceKey, Credential] = field(default_factory=dict, repr=False)
     token_keys: Mapping[str, str] = field(default_factory=dict)
     token_errors: Mapping[str, str] = field(default_factory=dict)
@@ -99,7 +103,12 @@ class World:
     @cached_property
     def routing(self) -> VirtualServices:
         """The VirtualServices by host."""
-        return VirtualServices(self.virtual_services, self.services)
+        return VirtualServices((*self.virtual_services, *self.translated.rules), self.services)
+
+    @cached_property
+    def translated(self) -> Translated:
+        """The HTTPRoutes of Services, as VirtualServices."""
+        return translate(self.http_routes, self.services)
 
     @cached_property
     def treatments(self) -> Treatments:
@@ -175,7 +184,7 @@ class World:
         own += [*self.externals.problems, *self.sidecars.problems]
         own += [*self.authorization.problems, *self.tokens.problems]
         own += [*self.peers.problems, *self.peers.shadowed(self.workloads.values())]
-        own += self.ingress.problems
+        own += [*self.ingress.problems, *self.translated.problems]
         own += unsplit_ports(self.traffic_splits, self.splits, self.services)
         for service in self.services.values():
             ref = Ref("v1", "Service", service.namespace, service.name, service.uid)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mesh.resolve.authz import read_authorization_policy
 from mesh.resolve.gateways import read_gateway
+from mesh.resolve.httproutes import read_http_route
 from mesh.resolve.objects import read_pod, read_service
 from mesh.resolve.rules import (
     read_destination_rule,
@@ -26,6 +27,7 @@ from mesh.wiring.kinds import (
     AUTHORIZATION_POLICIES,
     DESTINATION_RULES,
     GATEWAYS,
+    HTTP_ROUTES,
     PEER_AUTHENTICATIONS,
     PODS,
     REQUEST_AUTHENTICATIONS,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     from mesh.api.destinationrule import DestinationRuleSpec
     from mesh.api.gateway import GatewaySpec
+    from mesh.api.httproute import HttpRouteSpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
     from mesh.api.requestauthentication import RequestAuthenticationSpec
     from mesh.api.serviceentry import ServiceEntrySpec
@@ -77,6 +80,7 @@ class Sources:
     request_authentications: Reflector[Rule[RequestAuthenticationSpec]]
     token_keys: KeyFetcher
     gateways: Reflector[Rule[GatewaySpec]]
+    http_routes: Reflector[Rule[HttpRouteSpec]]
     gateway_secrets: GatewaySecrets
     peer_authentications: Reflector[Rule[PeerAuthenticationSpec]]
     service_entries: Reflector[Rule[ServiceEntrySpec]]
@@ -89,6 +93,7 @@ class Sources:
         endpoints: EndpointSource,
         changed: Callable[[], None],
         seen_split: Callable[[dict[str, Any]], None],
+        seen_route: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> Sources:
         """Return the sources of a cluster.
 
@@ -97,11 +102,16 @@ class Sources:
             endpoints: Where endpoints come from.
             changed: Called after each change.
             seen_split: Called with each TrafficSplit as the API serves it.
+            seen_route: Called with each HTTPRoute likewise.
         """
 
         def read_split(manifest: dict[str, Any]) -> Rule[TrafficSplitSpec]:
             seen_split(manifest)
             return read_traffic_split(manifest)
+
+        def read_route(manifest: dict[str, Any]) -> Rule[HttpRouteSpec]:
+            seen_route(manifest)
+            return read_http_route(manifest)
 
         return cls(
             services=Reflector(kube, (SERVICES,), read_service, changed),
@@ -118,6 +128,7 @@ class Sources:
             ),
             token_keys=KeyFetcher(changed),
             gateways=Reflector(kube, GATEWAYS, read_gateway, changed, optional=True),
+            http_routes=Reflector(kube, HTTP_ROUTES, read_route, changed, optional=True),
             gateway_secrets=GatewaySecrets(kube, changed),
             peer_authentications=Reflector(
                 kube, PEER_AUTHENTICATIONS, read_peer_authentication, changed, optional=True
@@ -138,6 +149,7 @@ class Sources:
             self.authorization_policies,
             self.request_authentications,
             self.gateways,
+            self.http_routes,
             self.peer_authentications,
             self.service_entries,
             self.sidecars,
@@ -175,6 +187,7 @@ class Sources:
             token_keys=dict(self.token_keys.keys),
             token_errors=dict(self.token_keys.errors),
             gateways=tuple(self.gateways.items.values()),
+            http_routes=tuple(self.http_routes.items.values()),
             credentials=self.gateway_secrets.items,
             peer_authentications=tuple(self.peer_authentications.items.values()),
         )

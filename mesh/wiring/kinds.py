@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from mesh.api.httproute import GATEWAY_API_GROUP, GATEWAY_API_VERSIONS
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
 from mesh.api.names import MESH_GROUP, MESH_VERSION
 from mesh.api.security import SECURITY_GROUP, SECURITY_VERSIONS
@@ -16,6 +17,7 @@ __all__ = [
     "ENDPOINT_SLICES",
     "EVENTS",
     "GATEWAYS",
+    "HTTP_ROUTES",
     "NAMESPACES",
     "PEER_AUTHENTICATIONS",
     "PODS",
@@ -48,6 +50,7 @@ VIRTUAL_SERVICES: Final = tuple(Kind(ISTIO_GROUP, v, "VirtualService", "virtuals
 DESTINATION_RULES: Final = tuple(Kind(ISTIO_GROUP, v, "DestinationRule", "destinationrules") for v in ISTIO_VERSIONS)
 SERVICE_ENTRIES: Final = tuple(Kind(ISTIO_GROUP, v, "ServiceEntry", "serviceentries") for v in ISTIO_VERSIONS)
 SIDECARS: Final = tuple(Kind(ISTIO_GROUP, v, "Sidecar", "sidecars") for v in ISTIO_VERSIONS)
+HTTP_ROUTES: Final = tuple(Kind(GATEWAY_API_GROUP, v, "HTTPRoute", "httproutes") for v in GATEWAY_API_VERSIONS)
 GATEWAYS: Final = tuple(Kind(ISTIO_GROUP, v, "Gateway", "gateways") for v in ISTIO_VERSIONS)
 PEER_AUTHENTICATIONS: Final = tuple(
     Kind(SECURITY_GROUP, v, "PeerAuthentication", "peerauthentications") for v in SECURITY_VERSIONS

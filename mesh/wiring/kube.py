@@ -165,11 +165,12 @@ class Kube:
         """
         return await self._json("GET", kind.path(namespace, name))
 
-    async def replace(self, kind: Kind, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Replace an object, whose ``metadata.resourceVersion`` must be the server's (else ConflictError)."""
+    async def replace(self, kind: Kind, manifest: dict[str, Any], *, status: bool = False) -> dict[str, Any]:
+        """Replace an object, or its status only; its ``metadata.resourceVersion`` must be the server's (ConflictError)."""
         meta = manifest["metadata"]
         body = {"apiVersion": kind.api_version, "kind": kind.kind, **manifest}
-        return await self._json("PUT", kind.path(meta.get("namespace"), meta["name"]), body=body)
+        path = kind.path(meta.get("namespace"), meta["name"], "status" if status else None)
+        return await self._json("PUT", path, body=body)
 
     async def ask(self, kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:
         """Return the status that the server gives to a review, which it stores nowhere."""

@@ -30,6 +30,7 @@ from mesh.wiring.endpoints import PodEndpoints, SliceEndpoints
 from mesh.wiring.identity import IdentityConfig, IdentityKeeper
 from mesh.wiring.kube import Kube, KubeError
 from mesh.wiring.reports import Reports
+from mesh.wiring.routestatus import RouteStatuses
 from mesh.wiring.splitstatus import SplitStatuses
 from mesh.wiring.tokens import Tokens, reading_middleware
 from mesh.wiring.webhooks import register
@@ -135,6 +136,7 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
         ads.publish()
         if control.world is not None:
             reports.tell(control.world.problems)
+            routes.refresh()
             present = {f"{namespace}/{pod}" for namespace, pod in control.world.workloads}
             store.retain(present)
             keeper.retain(present)
@@ -153,7 +155,8 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     ads = AdsServer(control.snapshot, clock=time.monotonic, changed=statuses.refresh, authenticate=tokens.admit)
     otlp.add_to_server(ads.grpc, store, tokens.admit)
     endpoints = PodEndpoints() if config.endpoints == "pods" else SliceEndpoints(kube, control.changed)
-    sources = Sources.of(kube, endpoints, control.changed, statuses.seen)
+    routes = RouteStatuses(kube, world=lambda: control.world, now=_now)
+    sources = Sources.of(kube, endpoints, control.changed, statuses.seen, routes.seen)
     registered = asyncio.Event()
 
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -180,7 +183,13 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
         sources.token_keys.run(),
         control.run(sources),
     ]
-    work += [statuses.run(), reports.run(), keeper.publish_roots(), keeper.run(partial(_proxies, control, ads))]
+    work += [
+        statuses.run(),
+        routes.run(),
+        reports.run(),
+        keeper.publish_roots(),
+        keeper.run(partial(_proxies, control, ads)),
+    ]
     # So that a kubeconfig is all that `coalmine mesh proxy-status` needs.
     annotations = {API_ANNOTATION: f"http://{config.http_address}"}
     work.append(register(kube, config.webhook_url, config.ca_file.read_bytes(), annotations, registered))
