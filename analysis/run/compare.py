@@ -57,7 +57,7 @@ def compare(recording: Recording, policy: Policy | None = None, *, every: float 
         Ours first. The tuned rules know the service: 2 × its own errors, 1.5 × its own p99, from before the release
         where the recording holds that, otherwise from the baseline's first two minutes.
     """
-    policy = policy or Policy(recording.bounds_ms)
+    policy = policy or recording.policy or Policy(recording.bounds_ms)
     table = tabulate(recording.windows, len(recording.bounds_ms) + 1)
     times = look_times(recording, table, every)
     if not times:

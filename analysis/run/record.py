@@ -14,6 +14,8 @@ from analysis.providers.base import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
+    from analysis.model.policy import Policy
+
 __all__ = ["Progress", "Recorder", "Sums", "TellingSource", "record_counts"]
 
 _PIECE: Final = 1800.0
@@ -51,6 +53,7 @@ class Recorder:
         step_starts: When the share of traffic changed.
         pods_started: When pods started, where that is known.
         title: What it is, for people.
+        policy: What the judge was asked; None where that is not known.
     """
 
     def __init__(self, bounds_ms: Sequence[float] | None = None, *, began: float = -math.inf, title: str = "") -> None:
@@ -60,6 +63,7 @@ class Recorder:
         self.step_starts: tuple[float, ...] = ()
         self.pods_started: dict[str, float] = {}
         self.title = title
+        self.policy: Policy | None = None
         self._intake: Intake | None = None
         self._windows: list[Window] = []
         self._lines: list[str] = []
@@ -131,7 +135,11 @@ class Recorder:
         seen = {pod for window in self.windows for pod in (row.pod for row in window.pods) if pod}
         started = {**self._first_seen(), **{pod: time for pod, time in self.pods_started.items() if pod in seen}}
         return Recording(
-            self.bounds_ms or (), tuple(sorted(self.step_starts)), dict(sorted(started.items())), title=self.title
+            self.bounds_ms or (),
+            tuple(sorted(self.step_starts)),
+            dict(sorted(started.items())),
+            title=self.title,
+            policy=self.policy,
         )
 
     @property

@@ -43,7 +43,7 @@ def replay(
 
     Args:
         samples: A recording, or several.
-        policy: Margins and probabilities; the default policy on the recording's own buckets by default.
+        policy: Margins and probabilities; by default the recording's, or the default policy on its own buckets.
         every: Seconds between looks.
         explain: Whether verdicts hold their evidence in words and intervals.
 
@@ -64,7 +64,7 @@ def looks(
     """Return the looks at one recording one by one, as ``replay`` does."""
     if not every > 0:
         raise ValueError(f"every is {every:g}: give the seconds between looks, above 0")
-    policy = policy or Policy(recording.bounds_ms)
+    policy = policy or recording.policy or Policy(recording.bounds_ms)
     if policy.bounds_ms != recording.bounds_ms:
         raise ValueError("the policy's bounds_ms are not the recording's boundsMs: use the recording's")
     table = tabulate(recording.windows, len(recording.bounds_ms) + 1)

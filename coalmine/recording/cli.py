@@ -283,9 +283,17 @@ def _finish(recorder: Recorder, output: Output, say: Callable[[str], None], fail
     if not sums[Arm.CANARY].attempts:
         say("there are no requests to the canary in it: replay has nothing to judge")
     seconds = windows[-1].end - windows[0].start
-    pods = sum(one.pods for one in sums.values())
-    say(f"recorded {seconds:.0f} s in {len(windows)} windows, {pods} pods, {len(recorder.step_starts)} steps")
+    counted = (
+        (len(windows), "window"),
+        (sum(one.pods for one in sums.values()), "pod"),
+        (len(recorder.step_starts), "step"),
+    )
+    say(f"recorded {seconds:.0f} s: {', '.join(f'{number:,} {what}{_s(number)}' for number, what in counted)}")
     if failure:
         raise click.ClickException(f"the recording is not complete: {failure}")
     if output.path is not None:
         say(f"wrote {output.path}; judge it with: coalmine analysis replay {output.path}")
+
+
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"

@@ -10,6 +10,7 @@ import aiohttp
 from analysis.model.counts import Arm
 from coalmine.recording.release import release_of
 from rollouts.engine.kube import KubeError
+from rollouts.engine.measure import policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -105,12 +106,14 @@ class Follower:
         """Record until the release has ended, or its time is over.
 
         Raises:
-            FollowError: There is no such Rollout, or no release to record.
+            FollowError: There is no such Rollout, or no release to record in that time.
             KubeError: The API server refuses to say what is asked first.
         """
         release = await self._found()
         if release is None:
-            return
+            raise FollowError(
+                "no release began in the time of --for: give it longer, or --last for the one that ended last"
+            )
         self._begin(release)
         since = release.began - self._wish.history
         feed = self._open_feed(release, since, self._arms)
@@ -215,11 +218,13 @@ class Follower:
             if recorder.bounds_ms is None:
                 recorder.bounds_ms = feed.bounds
             recorder.add(feed.take(), feed.problems)
+            if release.analysis is not None:
+                recorder.policy = policy_of(release.analysis, recorder.bounds_ms)
         trouble = f" ({feed.problem})" if feed.problem else self._trouble
         sums = recorder.sums()
-        counts = ", ".join(f"{arm.value} {sums[arm].attempts:,} requests ({sums[arm].errors:,} failed)" for arm in Arm)
+        counts = ", ".join(f"{arm.value} {sums[arm].attempts:,} ({sums[arm].errors:,} failed)" for arm in Arm)
         seconds = max(recorder.until - release.began, 0.0) if recorder.windows else 0.0
-        self._update(f"{seconds:.0f} s, {counts}{trouble}")
+        self._update(f"{seconds:.0f} s, requests: {counts}{trouble}")
 
     def _is_complete(self, feed: Feed, release: Release, give_up: float) -> bool:
         if release.ended is None or self._recorder.until >= release.ended - _SAME:

@@ -31,7 +31,7 @@ from rollouts.core.notes import Notes
 from rollouts.engine.kube import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
     from analysis.api.prometheus import PrometheusCounts
@@ -192,7 +192,7 @@ async def record_rollout(order: ClusterOrder, recorder: Recorder, tell: Tell) ->
         SourceError: The source of the counts cannot be used.
     """
     async with contextlib.AsyncExitStack() as stack:
-        kube = await stack.enter_async_context(connect(order.kubeconfig))
+        kube = await stack.enter_async_context(_connected(order.kubeconfig))
         cluster = KubeCluster(kube, order.namespace, order.name)
         subject = await cluster.rollout()
         if subject is None:
@@ -217,6 +217,17 @@ async def record_rollout(order: ClusterOrder, recorder: Recorder, tell: Tell) ->
             tell.say(
                 f"pod {pod} was replaced because it alone was worse: the controller left its counts out, they are recorded"
             )
+
+
+@contextlib.asynccontextmanager
+async def _connected(kubeconfig: Path | None) -> AsyncIterator[Kube]:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            kube = await stack.enter_async_context(connect(kubeconfig))
+        except Exception as error:  # noqa: BLE001 - the client raises whatever a broken file makes it stumble over
+            where = "the pod's service account" if kubeconfig is None else f"the kubeconfig {kubeconfig}"
+            raise FollowError(f"{where} cannot be used ({error}): write --kubeconfig FILE, or set KUBECONFIG") from None
+        yield kube
 
 
 async def _feed_of(

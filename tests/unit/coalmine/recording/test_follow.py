@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from analysis.model.counts import Arm, PodCounts, Window
+from analysis.model.policy import Policy
 from analysis.run.record import Recorder
 from coalmine.recording.follow import Follower, FollowError, Wish
 from rollouts.api.rollout import HistoryEntry, RolloutSpec, RolloutStatus, WorkloadRef
@@ -144,6 +145,7 @@ async def test_the_next_release_is_waited_for_and_recorded_from_its_history_to_i
     assert recorder.bounds_ms == (10.0,)
     assert recorder.title == "shop/payment: shop:2"
     assert recorder.step_starts == (START + 20,)
+    assert recorder.policy == Policy((10.0,))
     assert recorder.pods_started == {"stable-0": START - 900, "canary-0": START + 5}
     assert world.arms["canary-0"] is Arm.CANARY
     canary = [w.start - START for w in recorder.windows if any(p.arm is Arm.CANARY for p in w.pods)]
@@ -175,7 +177,8 @@ async def test_the_last_one_is_recorded_only_when_it_is_asked_for(world):
     assert span(recorder) == (-260, -100)
     assert recorder.step_starts == (START - 190,)
     world.said.clear()
-    assert not (await world.follow(until=START + 30)).windows
+    with pytest.raises(FollowError, match="no release began in the time of --for"):
+        await world.follow(until=START + 30)
     assert "--last records it" in world.said[0]
 
 
