@@ -103,7 +103,7 @@ def replay(file: Path, every: float, *, as_json: bool, **chosen: Any) -> None:
         return
     found = list(looks(recording, policy, every=every))
     if not found:
-        raise click.ClickException(f"{file}: no canary requests are recorded: there is nothing to judge")
+        raise click.ClickException(_nothing(file, every))
     _timeline(recording, found, every)
 
 
@@ -169,7 +169,7 @@ def compare(file: Path, every: float, **chosen: Any) -> None:
     recording = _recording(file)
     rows = rows_of(recording, _policy(recording.policy or Policy(recording.bounds_ms), chosen), every=every)
     if not rows:
-        raise click.ClickException(f"{file}: no canary requests are recorded: there is nothing to judge")
+        raise click.ClickException(_nothing(file, every))
     console = Console(highlight=False)
     grid = Grid("judge", "decision", "after", "canary requests", "failed", box=None, pad_edge=False)
     for row in rows:
@@ -267,6 +267,10 @@ def _draw(found: list[Plan], path: Path) -> None:
     except (OSError, ValueError) as error:
         raise click.ClickException(f"--plot: {error}") from None
     click.echo(f"wrote {path}", err=True)
+
+
+def _nothing(file: Path, every: float) -> str:
+    return f"{file}: there is nothing to judge: no canary requests for as long as {every:g} s (a shorter --every looks sooner)"
 
 
 def _recording(file: Path) -> Recording:

@@ -242,7 +242,7 @@ def _run(order: ClusterOrder | PrometheusOrder, recorder: Recorder, output: Outp
         return await attend(record_prometheus(order, recorder, tell), recorder, output)
 
     failure, interrupted = "", False
-    with progress.task(f"recording {what}") as update:
+    with progress.task(what) as update:
         try:
             interrupted = asyncio.run(work(Tell(progress.line, update)))
         except _expected() as error:

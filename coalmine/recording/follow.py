@@ -222,9 +222,12 @@ class Follower:
                 recorder.policy = policy_of(release.analysis, recorder.bounds_ms)
         trouble = f" ({feed.problem})" if feed.problem else self._trouble
         sums = recorder.sums()
-        counts = ", ".join(f"{arm.value} {sums[arm].attempts:,} ({sums[arm].errors:,} failed)" for arm in Arm)
+        canary, baseline = sums[Arm.CANARY], sums[Arm.BASELINE]
         seconds = max(recorder.until - release.began, 0.0) if recorder.windows else 0.0
-        self._update(f"{seconds:.0f} s, requests: {counts}{trouble}")
+        self._update(
+            f"{seconds:.0f} s, canary {canary.attempts:,} attempts ({canary.errors:,} failed), "
+            f"baseline {baseline.attempts:,} ({baseline.errors:,}){trouble}"
+        )
 
     def _is_complete(self, feed: Feed, release: Release, give_up: float) -> bool:
         if release.ended is None or self._recorder.until >= release.ended - _SAME:
