@@ -148,10 +148,14 @@ class Follower:
             return found
         if before is not None and before.ended is not None:
             self._say(f"the last release has ended ({before.outcome}); --last records it")
+        waiting = False
         while found is None or (found.ended is not None and before is not None and found.began == before.began):
             if self._time_is_over():
                 return None
-            self._update(f"waiting for its next release{self._trouble}")
+            if not waiting:
+                self._say("waiting for the next release")
+                waiting = True
+            self._update(f"no release yet{self._trouble}")
             await self._sleep(_LOOK_SECONDS)
             found = await self._seen() or found
         return found

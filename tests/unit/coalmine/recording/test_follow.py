@@ -152,12 +152,13 @@ async def test_the_next_release_is_waited_for_and_recorded_from_its_history_to_i
     assert canary == [float(second) for second in range(10, 60)]
     assert world.closed
     assert world.said == [
+        "waiting for the next release",
         "shop/payment: shop:2 (began 0 s ago)",
         "step 1 began after 10 s: 10 %",
         "step 2 began after 30 s: 50 %",
         "it ended after 50 s: RolledBack: errors",
     ]
-    assert world.shown[0] == "waiting for its next release"
+    assert world.shown[0] == "no release yet"
 
 
 async def test_a_release_that_goes_on_is_recorded_from_its_beginning(world):
