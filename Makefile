@@ -36,8 +36,9 @@ unit: $(VENV)/.installed ## Tests without servers
 binaries: $(VENV)/.installed ## Get the programs that tests run into the cache (minutes when they must be built)
 	$(BIN)/coalmine local binaries
 	$(BIN)/python tests/tools/prometheus/build.py
+	$(BIN)/python tests/tools/opentelemetry/build.py
 
-integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver, Envoys and Prometheus
+integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver, Envoys, Prometheus and OpenTelemetry SDK
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/integration --cov --cov-append --cov-report=term:skip-covered $(ARGS)
 
 bench-judges: $(VENV)/.installed ## Our judge beside the rivals' rules on simulated releases (ARGS=--quick: minutes)

@@ -6,8 +6,9 @@ import asyncio
 import itertools
 import math
 from dataclasses import dataclass
+from random import Random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 POD = "payment-a"
@@ -54,6 +55,16 @@ def expected(lived):
     return sum(latency), sum(sum(one.failed) for one in lived), latency
 
 
+# A counter of the process before, that counts again long after the restart.
+AGAIN = [
+    Interval((5, 0, 0), (1, 0, 0)),
+    *(Interval((5, 0, 0), (0, 0, 0), restarts=not number) for number in range(30)),
+    Interval((5, 0, 0), (2, 0, 0)),
+]
+
+
+@example(lived=AGAIN[:8] + AGAIN[-1:], delta=False, renamed=False, order=Random(1), repeated=0)
+@example(lived=AGAIN, delta=False, renamed=False, order=Random(1), repeated=0)
 @given(
     lived=intervals,
     delta=st.booleans(),
