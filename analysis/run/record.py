@@ -101,10 +101,13 @@ class Recorder:
         if self.bounds_ms is None:
             raise ValueError("bounds_ms is not known yet: set it before windows are added")
         self._intake = self._intake or Intake(len(self.bounds_ms) + 1)
+        silent = {window.start for window in windows if not window.pods}
         for window in self._intake.take(windows, math.inf):
-            kept = replace(window, pods=self._of_this_release(window) or (_SILENT,))
-            self._windows.append(kept)
-            self._lines.append("\n".join(window_lines(kept)))
+            pods = (_SILENT,) if window.start in silent else self._of_this_release(window)
+            if pods:
+                kept = replace(window, pods=pods)
+                self._windows.append(kept)
+                self._lines.append("\n".join(window_lines(kept)))
 
     def sums(self) -> Mapping[Arm, Sums]:
         """What was recorded of each version."""

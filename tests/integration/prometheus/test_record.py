@@ -17,7 +17,9 @@ from analysis.model.policy import ErrorPolicy, Policy
 from analysis.model.verdict import Decision
 from analysis.providers.prometheus import open_counts
 from analysis.run.files import read_recording
+from analysis.run.record import Recorder
 from analysis.run.replay import replay
+from coalmine.recording.cluster import prometheus_feed
 
 pytestmark = pytest.mark.integration
 BOUNDS = (100.0, 1000.0)
@@ -148,3 +150,29 @@ async def test_a_prometheus_that_is_not_there_leaves_no_file(tmp_path):
     assert "nothing was recorded" in err
     assert "127.0.0.1:9" in err
     assert not path.exists()
+
+
+async def test_a_rollouts_own_prometheus_is_asked_for_the_pods_that_the_cluster_names(make, context, eventually):
+    server, (stable, canary) = await make("payment-a", "payment-canary-b")
+    settings = PrometheusCounts(address=server.address, preset="Http", scrape_interval=1, lateness=0)
+    arms = {"payment-a": Arm.BASELINE}
+    feed = prometheus_feed(settings, context.secret, time.time, since=time.time() - 60, arms=arms, latency=True)
+    recorder = Recorder()
+    arms["payment-canary-b"] = Arm.CANARY  # it came later
+    stable.serve("200", 50)
+    canary.serve("200", 4)
+    canary.serve("500", 1, "1")
+
+    async def complete():
+        if feed.bounds is not None:
+            recorder.bounds_ms = feed.bounds
+            recorder.add(feed.take(), feed.problems)
+        return {arm: (sums.attempts, sums.errors) for arm, sums in recorder.sums().items()} == {
+            Arm.BASELINE: (50, 0),
+            Arm.CANARY: (5, 1),
+        }
+
+    await eventually(complete, "what was served")
+    assert recorder.bounds_ms == BOUNDS
+    assert recorder.guessed() == ("payment-canary-b",)
+    await feed.close()
