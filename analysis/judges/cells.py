@@ -51,7 +51,7 @@ class Cells:
         attempts: The attempts that count, windows × columns.
         canary: Which columns are the canary's.
         routes: Columns of each route.
-        begun: The restarts that have begun, in order of their rows; the first one sees everything.
+        steps: When steps began, Unix seconds.
     """
 
     table: Table
@@ -59,7 +59,12 @@ class Cells:
     attempts: Array
     canary: NDArray[np.bool_]
     routes: list[NDArray[np.intp]]
-    begun: tuple[Restart, ...]
+    steps: Sequence[float]
+
+    @cached_property
+    def begun(self) -> tuple[Restart, ...]:
+        """The restarts that have begun, in order of their rows; the first one sees everything."""
+        return _restarts(self.table.start, self.attempts @ self.canary, self.steps)
 
     @cached_property
     def totals(self) -> Array:
@@ -142,8 +147,7 @@ def cells_of(table: Table, keep: NDArray[np.bool_] | None, steps: Sequence[float
     """
     mask = np.ones(table.attempts.shape) if keep is None else keep.astype(np.float64)
     attempts = table.attempts if keep is None else table.attempts * mask
-    begun = _restarts(table.start, attempts @ table.canary, steps)
-    return Cells(table, mask, attempts, table.canary, table.by_route(), begun)
+    return Cells(table, mask, attempts, table.canary, table.by_route(), steps)
 
 
 def _restarts(starts: Array, canary_n: Array, steps: Sequence[float]) -> tuple[Restart, ...]:

@@ -11,11 +11,13 @@ import numpy as np
 from analysis.judges.cells import picked
 from analysis.judges.wealth import rollback
 from analysis.stats.bets import GRID, LOG_STAKES_BETTER, LOG_STAKES_WORSE
-from analysis.stats.counting import Array, log_mean, priced
+from analysis.stats.counting import Array, canary_share, log_mean, priced
 from analysis.stats.dispersion import dispersion
 from analysis.stats.pods import Spread
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from analysis.judges.cells import Cells
     from analysis.model.policy import ErrorPolicy
 
@@ -24,6 +26,8 @@ __all__ = ["BadCounts", "errors_of"]
 _ERROR_SPREAD: Final = Spread.of(0.1**2, 8.0)
 """Prior: what the log error rates of equal pods differ by."""
 _FEW_PODS: Final = 3
+_WORSE: Final = GRID[np.isfinite(LOG_STAKES_WORSE)]
+_ODDS: Final = np.expm1(_WORSE)
 
 
 def _prior_of(pods: int) -> Spread:
@@ -39,13 +43,18 @@ class BadCounts:
     Attributes:
         cells: The attempts.
         bad: Bad attempts, windows × columns.
-        dispersion: φ, by which log e-values are divided.
+        columns: Which columns tell how clumped they are.
     """
 
     cells: Cells
     bad: Array
-    dispersion: float
+    columns: NDArray[np.bool_]
     _by_ratio: dict[float, tuple[Array, Array]] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def dispersion(self) -> float:
+        """φ, by which log e-values are divided."""
+        return float(dispersion(self.bad[:, self.columns], self.cells.attempts[:, self.columns]))
 
     @cached_property
     def strata(self) -> list[tuple[Array, Array]]:
@@ -108,6 +117,23 @@ class BadCounts:
         """Log wealth against a fixed margin, pods taken as equal: for guards with wide margins."""
         return float(log_mean(self.wealth(ratio, absolute), LOG_STAKES_WORSE))
 
+    def at_most(self, ratio: float, absolute: float) -> float:
+        """An upper bound of ``simple`` from sums alone, never below 0: often all that is asked is whether it is quiet.
+
+        In each cell a failure gains most at the lowest of the canary's shares of the traffic, and an absolute margin
+        costs least at the highest.
+        """
+        most = np.zeros(_WORSE.size)
+        for bad, attempts in self.strata:
+            live = attempts[0] > 0
+            if live.any():
+                share = canary_share(attempts[0], attempts[1], ratio)
+                canary, baseline = bad @ live
+                least = np.exp(_WORSE) / (1.0 + share.max() * _ODDS) - 1.0
+                most += canary * _WORSE - (canary + baseline) * np.log1p(share[live].min() * _ODDS)
+                most -= absolute * attempts[0].sum() * least
+        return max(float(most.max()), 0.0)
+
     def by_column(self) -> Array:
         """Bad attempts of each column."""
         return np.asarray(self.bad.sum(axis=0))
@@ -121,4 +147,4 @@ class BadCounts:
 def errors_of(cells: Cells) -> BadCounts:
     """Failed attempts."""
     bad = cells.table.errors * cells.keep
-    return BadCounts(cells, bad, float(dispersion(bad[:, cells.table.named], cells.attempts[:, cells.table.named])))
+    return BadCounts(cells, bad, cells.table.named)

@@ -79,7 +79,11 @@ def judge_table(
     values: Sequence[ValueSeries] = (),
     explain: bool = True,
 ) -> Verdict:
-    """As ``judge``, from windows that are already a table; without ``explain`` (simulations) there is no evidence."""
+    """As ``judge``, from windows that are already a table.
+
+    Without ``explain`` the decision is the same, for half of the time: there is no evidence and no estimate of what is
+    still needed, and guards that are sure to be quiet are not worked out.
+    """
     steps = sorted(step_starts)
     served = table.attempts.sum(axis=1) > 0
     table = table if served.all() else table.rows(served)
@@ -87,7 +91,9 @@ def judge_table(
     alone = _alone_since(table, steps) if counted else None
     table = table.merged(cuts(table, policy, pods_started, steps))
     alphas = budget.split(policy, [s.policy.name for s in values if s.policy.critical and not s.policy.dry_run])
-    found = count_metrics(table, policy, pods_started, steps, alone=alone, alphas=alphas) if counted else []
+    found = (
+        count_metrics(table, policy, pods_started, steps, alone=alone, alphas=alphas, exact=explain) if counted else []
+    )
     found += value_metrics(values, policy, alphas)
     shown = tuple(_shown(metric, policy) for metric in found) if explain else ()
     refuted = [metric for metric in found if metric.refuted]
@@ -101,7 +107,7 @@ def judge_table(
         return Verdict(
             Decision.NO_BASELINE, "There is no baseline to compare with now; only absolute guards were judged.", shown
         )
-    return forward(found, shown, Look(table, policy, pods_started, now))
+    return forward(found, shown, Look(table, policy, pods_started, now, explain))
 
 
 def _values_only(policy: Policy, values: Sequence[ValueSeries]) -> bool:

@@ -76,6 +76,7 @@ def count_metrics(
     *,
     alone: float | None,
     alphas: Mapping[str, float],
+    exact: bool,
 ) -> list[Metric]:
     """Judge errors and latency.
 
@@ -86,17 +87,22 @@ def count_metrics(
         steps: When steps began, ascending.
         alone: Since when the canary has been without a baseline; None while there is one.
         alphas: Each metric's share of the probability of a false rollback.
+        exact: Work out a gross guard's wealth even where a bound tells that it is quiet.
     """
     cold, found = cells_of(table, None, steps), []
     thresholds = {name: -math.log(alpha) for name, alpha in alphas.items()}
     if policy.errors is not None:
         found += _error_metrics(table, policy.errors, born, steps, thresholds)
         failed = errors_of(cold)
-        found.append(Metric("gross-errors", gross_errors(failed, alone), thresholds["gross-errors"], failed))
+        found.append(
+            Metric("gross-errors", gross_errors(failed, alone, exact=exact), thresholds["gross-errors"], failed)
+        )
     if policy.latency is not None:
         found.append(_latency_metric(table, policy, born, steps, thresholds["latency"]))
         answered = latency_of(cold, policy.bounds_ms)
-        found.append(Metric("gross-latency", gross_latency(answered), thresholds["gross-latency"], answered))
+        found.append(
+            Metric("gross-latency", gross_latency(answered, exact=exact), thresholds["gross-latency"], answered)
+        )
     return found
 
 

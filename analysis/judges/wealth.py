@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from analysis.judges.cells import Restart
     from analysis.stats.pods import Spread
 
-__all__ = ["rollback"]
+__all__ = ["QUIET", "rollback"]
+
+QUIET: Final = math.log(20.0)
+"""Below this log wealth a test neither rolls back nor holds up a promotion."""
 
 
 def rollback(
