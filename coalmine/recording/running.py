@@ -1,12 +1,10 @@
-"""Runs a recording: from a cluster or from Prometheus, until it is complete or somebody ends it."""
+"""Runs a recording: from a cluster or from Prometheus."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import datetime as dt
-import signal
-import sys
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -15,7 +13,6 @@ import aiohttp
 
 from analysis.providers.base import Context, UnavailableError
 from analysis.providers.registry import open_counts
-from analysis.run.files import write_recording
 from analysis.run.record import record_counts
 from coalmine.recording.cluster import (
     KubeCluster,
@@ -31,7 +28,7 @@ from rollouts.core.notes import Notes
 from rollouts.engine.kube import connect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from analysis.api.prometheus import PrometheusCounts
@@ -43,10 +40,8 @@ if TYPE_CHECKING:
     from rollouts.engine.feeds import Feed
     from rollouts.engine.kube import Kube
 
-__all__ = ["ClusterOrder", "Output", "PrometheusOrder", "Tell", "attend", "record_prometheus", "record_rollout"]
+__all__ = ["ClusterOrder", "PrometheusOrder", "Tell", "record_prometheus", "record_rollout"]
 
-SAVE_SECONDS: Final = 30.0
-"""How often what is recorded so far is written, so that not even a kill -9 loses more."""
 _SETTLE_INTERVALS: Final = 5.0
 """After so many scrapes a window changes no more, whatever was late."""
 _MESH_PATIENCE: Final = 10.0
@@ -71,30 +66,6 @@ class Tell:
     def failed(self, words: str, pause: float) -> None:
         """See ``analysis.run.record.Progress``."""
         self.say(f"{words}; asked again in {pause:.0f} s")
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Where the recording goes.
-
-    Attributes:
-        path: The file; None for standard output.
-    """
-
-    path: Path | None
-
-    def save(self, recorder: Recorder) -> None:
-        """Write what is recorded.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        if self.path is not None:
-            write_recording(self.path, recorder.lines())
-            return
-        for line in recorder.lines():
-            sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,43 +115,6 @@ class PrometheusOrder:
     until: float
     history: float
     steps: tuple[float, ...]
-
-
-async def attend(work: Awaitable[None], recorder: Recorder, output: Output) -> bool:
-    """Wait until the work is done, or somebody ends it (Ctrl-C, SIGTERM); write what is there now and then.
-
-    Returns:
-        Whether it was ended before it was done.
-
-    Raises:
-        Exception: What the work raises.
-    """
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    working = asyncio.ensure_future(work)
-    stopping, saving = asyncio.create_task(stop.wait()), asyncio.create_task(_save_at_times(recorder, output))
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-        interrupted = not working.done()
-        for task in (working, stopping, saving):
-            task.cancel()
-        await asyncio.wait({working, stopping, saving})
-    if not interrupted:
-        working.result()
-    return interrupted
-
-
-async def _save_at_times(recorder: Recorder, output: Output) -> None:
-    while output.path is not None:
-        await asyncio.sleep(SAVE_SECONDS)
-        if recorder.windows:
-            with contextlib.suppress(OSError):  # it was possible at the start, and is told at the end if it is not then
-                output.save(recorder)
 
 
 async def record_rollout(order: ClusterOrder, recorder: Recorder, tell: Tell) -> None:
@@ -242,6 +176,8 @@ async def _feed_of(
             "has them too"
         )
     if settings is not None:
+        if order.wish.last and settings.canary is None:
+            tell.say("pods that are gone are not known by name: write --canary and --baseline to count them too")
         secret = cluster_secrets(kube, order.namespace, order.secrets.own)
         patience = _SETTLE_INTERVALS * settings.scrape_interval + settings.lateness + _MESH_PATIENCE
 
