@@ -47,7 +47,8 @@ class Recorder:
     """Collects the windows of one release.
 
     Attributes:
-        bounds_ms: Upper bounds of the latency buckets, milliseconds; None while they are not known.
+        bounds_ms: Upper bounds of the latency buckets, milliseconds; empty to record no latencies, None while they are not
+            known.
         began: When the release began, Unix seconds. A canary's counts from before are another canary's.
         ended: When its judging ended, Unix seconds: what comes later is not recorded. None while it goes on.
         step_starts: When the share of traffic changed.
@@ -101,6 +102,8 @@ class Recorder:
         if self.bounds_ms is None:
             raise ValueError("bounds_ms is not known yet: set it before windows are added")
         self._intake = self._intake or Intake(len(self.bounds_ms) + 1)
+        if not self.bounds_ms:
+            windows = [replace(w, pods=tuple(replace(pod, latency=()) for pod in w.pods)) for w in windows]
         silent = {window.start for window in windows if not window.pods}
         for window in self._intake.take(windows, math.inf):
             pods = (_SILENT,) if window.start in silent else self._of_this_release(window)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import click
+from click.core import ParameterSource
 from kubernetes.aio.config import ConfigException
 from rich.console import Console
 
@@ -23,7 +24,7 @@ from coalmine.recording.attending import Output, attend
 from coalmine.recording.cluster import kubeconfig_of
 from coalmine.recording.follow import FollowError, Wish
 from coalmine.recording.running import ClusterOrder, PrometheusOrder, Tell, record_prometheus, record_rollout
-from coalmine.recording.settings import GivenSecrets, SettingsError, block_of, settings_of
+from coalmine.recording.settings import FIELDS, LOGINS, GivenSecrets, SettingsError, block_of, settings_of
 from rollouts.engine.kube import KubeError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = ["run"]
 
 _EXPECTED: Final = (FollowError, SettingsError, SourceError, KubeError, ConfigException, aiohttp.ClientError, OSError)
 """Errors that are nobody's bug."""
+_OF_A_ROLLOUT: Final = ("last", "namespace", "kubeconfig", "mesh_url")
 
 
 def run(name: str | None, output: str | None, *, force: bool, options: dict[str, Any]) -> bool:
@@ -71,8 +73,10 @@ def _check(name: str | None, options: dict[str, Any]) -> None:
             raise click.UsageError(
                 "write the NAME of a Rollout, or --prometheus URL (or --source FILE) for a span of time"
             )
-        if options["last"]:
-            raise click.UsageError("--last belongs to the NAME of a Rollout: write --since and --until")
+        if given := [option for option in _OF_A_ROLLOUT if _is_written(option)]:
+            raise click.UsageError(
+                f"--{given[0].replace('_', '-')} belongs to the NAME of a Rollout: write the name too"
+            )
         if options["since"] is None:
             raise click.UsageError("write --since TIME: when the release began")
     elif options["since"] or options["until"] or options["steps"]:
@@ -81,6 +85,10 @@ def _check(name: str | None, options: dict[str, Any]) -> None:
         )
     if options["at_most"] and options["until"]:
         raise click.UsageError("--for and --until both say when to end: write one")
+
+
+def _is_written(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
 def _output_of(output: str | None, *, force: bool) -> Output:
@@ -127,15 +135,25 @@ def _settings(options: dict[str, Any], block: dict[str, Any], secrets: GivenSecr
 
 def _rollout_order(name: str, options: dict[str, Any], secrets: GivenSecrets) -> ClusterOrder:
 
+    asked = options["prometheus"] or options["source"]
+
     def settings(written: PrometheusCounts | None) -> PrometheusCounts | None:
-        if written is None and not (options["prometheus"] or options["source"]):
+        if written is None and not asked:
+            if given := [name for name in (*FIELDS, *LOGINS) if options[name]]:
+                raise SettingsError(
+                    f"--{given[0].replace('_', '-')} is about Prometheus, and this Rollout's counts do not come from there: "
+                    "write --prometheus URL too, or leave it out"
+                )
             return None
         return _settings(options, written.dump() if written else {}, secrets)
 
-    settings(None)  # what is wrong with the options is said before anything is waited for
+    if asked:
+        settings(None)  # what is wrong with the options is said before anything is waited for
     kubeconfig = kubeconfig_of(options["kubeconfig"], os.environ)
     until = None if options["at_most"] is None else time.time() + options["at_most"]
-    wish = Wish(history=options["history"], last=options["last"], until=until, patience=0.0)
+    wish = Wish(
+        history=options["history"], last=options["last"], until=until, patience=0.0, latency=not options["no_latency"]
+    )
     return ClusterOrder(
         namespace=options["namespace"],
         name=name,
@@ -143,7 +161,6 @@ def _rollout_order(name: str, options: dict[str, Any], secrets: GivenSecrets) ->
         mesh_url=options["mesh_url"],
         settings=settings,
         secrets=secrets,
-        latency=not options["no_latency"],
         wish=wish,
     )
 

@@ -55,12 +55,14 @@ class Wish:
         last: The release that ended last, rather than the one that goes on or comes next.
         until: When to end even if the release goes on, Unix seconds; None to wait for its end.
         patience: Seconds to wait for the counts of a release's last moments.
+        latency: Whether latencies are recorded.
     """
 
     history: float
     last: bool
     until: float | None
     patience: float
+    latency: bool = True
 
 
 class Follower:
@@ -162,7 +164,7 @@ class Follower:
 
     def _begin(self, release: Release) -> None:
         recorder = self._recorder
-        recorder.began, recorder.title = release.began, release.title
+        recorder.began, recorder.title = release.began, recorder.title or release.title
         self.release = release
         ago = self._clock() - release.began
         self._say(f"{release.title} (began {ago:.0f} s ago)")
@@ -220,7 +222,7 @@ class Follower:
         recorder = self._recorder
         if feed.bounds is not None:
             if recorder.bounds_ms is None:
-                recorder.bounds_ms = feed.bounds
+                recorder.bounds_ms = feed.bounds if self._wish.latency else ()
             recorder.add(feed.take(), feed.problems)
             if release.analysis is not None:
                 recorder.policy = policy_of(release.analysis, recorder.bounds_ms)

@@ -80,8 +80,7 @@ class ClusterOrder:
         settings: Returns the settings of the Prometheus that counts come from, given the block that the Rollout has of one;
             None for the mesh.
         secrets: Values that were given.
-        latency: Whether latencies are recorded.
-        wish: Which release, and how long.
+        wish: Which release, how long, and what of it.
     """
 
     namespace: str
@@ -90,7 +89,6 @@ class ClusterOrder:
     mesh_url: str | None
     settings: Callable[[PrometheusCounts | None], PrometheusCounts | None]
     secrets: GivenSecrets
-    latency: bool
     wish: Wish
 
 
@@ -182,7 +180,7 @@ async def _feed_of(
         patience = _SETTLE_INTERVALS * settings.scrape_interval + settings.lateness + _MESH_PATIENCE
 
         def open_prometheus(_: Release, since: float, arms: Mapping[str, Arm]) -> Feed:
-            return prometheus_feed(settings, secret, time.time, since=since, arms=arms, latency=order.latency)
+            return prometheus_feed(settings, secret, time.time, since=since, arms=arms, latency=order.wish.latency)
 
         return open_prometheus, patience
     url = order.mesh_url or local_mesh_url(order.kubeconfig)
