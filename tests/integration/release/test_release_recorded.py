@@ -52,6 +52,11 @@ def test_a_bad_release_is_recorded_as_it_happens_and_once_more_from_what_the_mes
     assert replay(held)[-1].verdict.decision is Decision.ROLL_BACK
     assert total(held, live.windows[0].start) == total(live, live.windows[0].start)
 
+    wrong = record(shop, tmp_path / "wrong.jsonl", "--preset", "Http")
+    _, said = wrong.communicate(timeout=60)
+    assert wrong.returncode == 1
+    assert "--preset is about Prometheus, and this Rollout's counts do not come from there" in " ".join(said.split())
+
 
 def total(recording, since):
     rows = [pod for window in recording.windows if window.start >= since for pod in window.pods]
