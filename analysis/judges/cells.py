@@ -77,7 +77,7 @@ class Cells:
         return float(self.totals[self.canary].sum()), float(self.totals[~self.canary].sum())
 
     def since(self, values: Array) -> Array:
-        """Sums over the cells from each restart on, restarts × (the other axes)."""
+        """Sums over the cells from each restart on; … × windows × columns make … × restarts × columns."""
         return sums_since(values, [restart.row for restart in self.begun])
 
     @cached_property
@@ -127,9 +127,16 @@ class Cells:
 
 
 def sums_since(values: Array, rows: Sequence[int]) -> Array:
-    """Sums over the cells from each of some rows on (ascending, the first is 0), rows × (the other axes)."""
-    counted = (np.asarray(rows)[:, None] <= np.arange(values.shape[0])).astype(np.float64)
-    return np.asarray(counted @ values.reshape(values.shape[0], -1)).reshape(len(rows), *values.shape[1:])
+    """Sums over the cells from each of some rows on.
+
+    Args:
+        values: … × windows × columns (or bets, or buckets).
+        rows: The first cell of each sum.
+
+    Returns:
+        … × rows × columns.
+    """
+    return np.asarray((np.asarray(rows)[:, None] <= np.arange(values.shape[-2])).astype(np.float64) @ values)
 
 
 def picked(values: Array, columns: NDArray[np.intp]) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analysis.judges.cells import picked
+from analysis.judges.cells import picked, sums_since
 from analysis.judges.wealth import rollback
 from analysis.stats.bets import GRID, LOG_STAKES_BETTER, LOG_STAKES_WORSE
 from analysis.stats.counting import Array, canary_share, log_mean, priced
@@ -16,6 +16,8 @@ from analysis.stats.dispersion import dispersion
 from analysis.stats.pods import Spread
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from analysis.judges.cells import Cells
@@ -48,13 +50,13 @@ class BadCounts:
 
     cells: Cells
     bad: Array
-    columns: NDArray[np.bool_]
+    columns: NDArray[np.intp]
     _by_ratio: dict[float, tuple[Array, Array]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def dispersion(self) -> float:
         """φ, by which log e-values are divided."""
-        return float(dispersion(self.bad[:, self.columns], self.cells.attempts[:, self.columns]))
+        return float(dispersion(picked(self.bad, self.columns), picked(self.cells.attempts, self.columns)))
 
     @cached_property
     def strata(self) -> list[tuple[Array, Array]]:
@@ -76,10 +78,10 @@ class BadCounts:
             self._by_ratio[ratio] = free, price
         return self._by_ratio[ratio]
 
-    def wealth(self, ratio: float, absolute: float = 0.0, *, row: int = 0) -> Array:
-        """Log wealth of each bet against a margin, from a row of the table on; summed over routes."""
-        free, price = self._priced(ratio)
-        return np.asarray((free[row:].sum(axis=0) - absolute * price[row:].sum(axis=0)) / self.dispersion)
+    def wealth(self, ratio: float, absolute: float = 0.0, *, rows: Sequence[int] = (0,)) -> Array:
+        """Log wealth of each bet against a margin, from each of some rows of the table on; summed over routes."""
+        free, price = (sums_since(part, rows) for part in self._priced(ratio))
+        return np.asarray((free - absolute * price) / self.dispersion)
 
     def price(self, ratio: float) -> Array:
         """What an absolute margin of 1 takes from the wealth of each bet."""
@@ -110,12 +112,12 @@ class BadCounts:
 
     def promotion(self, policy: ErrorPolicy, step_row: int) -> tuple[float, float]:
         """Log wealth against "worse by the margin": since the release began, and since the step did."""
-        release, step = (self.wealth(policy.ratio, policy.absolute, row=row) for row in (0, step_row))
-        return float(log_mean(release, LOG_STAKES_BETTER)), float(log_mean(step, LOG_STAKES_BETTER))
+        release, step = log_mean(self.wealth(policy.ratio, policy.absolute, rows=(0, step_row)), LOG_STAKES_BETTER)
+        return float(release), float(step)
 
     def simple(self, ratio: float, absolute: float) -> float:
         """Log wealth against a fixed margin, pods taken as equal: for guards with wide margins."""
-        return float(log_mean(self.wealth(ratio, absolute), LOG_STAKES_WORSE))
+        return float(log_mean(self.wealth(ratio, absolute)[0], LOG_STAKES_WORSE))
 
     def at_most(self, ratio: float, absolute: float) -> float:
         """An upper bound of ``simple`` from sums alone, never below 0: often all that is asked is whether it is quiet.

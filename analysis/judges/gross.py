@@ -35,7 +35,7 @@ def gross_errors(failed: BadCounts, alone: float | None, *, exact: bool) -> floa
     if not exact and alone is None and (most := failed.at_most(_RATIO, _ERRORS)) < QUIET:
         return most
     cells = failed.cells
-    wealth = failed.wealth(_RATIO, _ERRORS)
+    wealth = failed.wealth(_RATIO, _ERRORS)[0]
     if alone is not None:
         attempts = cells.arms[1]
         before = failed.totals()[1] / attempts if attempts > 0 else 0.0
@@ -65,7 +65,7 @@ def gross_latency(latency: Latency, *, exact: bool) -> float:
     if boundary >= len(bounds):
         return 0.0
     slow = cells.table.latency @ (np.arange(counts.size) > boundary).astype(np.float64)
-    guard = BadCounts(cells, slow, np.ones(cells.canary.size, dtype=np.bool_))
+    guard = BadCounts(cells, slow, np.arange(cells.canary.size))
     if not exact and (most := guard.at_most(_RATIO, _SLOW)) < QUIET:
         return most
     return guard.simple(_RATIO, _SLOW)
