@@ -43,6 +43,23 @@ class Sums:
     pods: int = 0
 
 
+class _Tally:
+    """Adds up windows as they come: they are looked at every second."""
+
+    def __init__(self, windows: Iterable[Window] = ()) -> None:
+        self.attempts, self.errors = dict.fromkeys(Arm, 0), dict.fromkeys(Arm, 0)
+        self.pods: dict[Arm, set[str]] = {arm: set() for arm in Arm}
+        for window in windows:
+            self.add(window)
+
+    def add(self, window: Window) -> None:
+        for row in window.pods:
+            self.attempts[row.arm] += row.attempts
+            self.errors[row.arm] += row.errors
+            if row.pod:
+                self.pods[row.arm].add(row.pod)
+
+
 class Recorder:
     """Collects the windows of one release.
 
@@ -68,6 +85,7 @@ class Recorder:
         self._intake: Intake | None = None
         self._windows: list[Window] = []
         self._lines: list[str] = []
+        self._tally = _Tally()
         self._source_problems: dict[str, None] = {}
 
     @property
@@ -111,17 +129,12 @@ class Recorder:
                 kept = replace(window, pods=pods)
                 self._windows.append(kept)
                 self._lines.append("\n".join(window_lines(kept)))
+                self._tally.add(kept)
 
     def sums(self) -> Mapping[Arm, Sums]:
         """What was recorded of each version."""
-        attempts, errors = dict.fromkeys(Arm, 0), dict.fromkeys(Arm, 0)
-        pods: dict[Arm, set[str]] = {arm: set() for arm in Arm}
-        for window in self.windows:
-            for row in window.pods:
-                attempts[row.arm] += row.attempts
-                errors[row.arm] += row.errors
-                pods[row.arm].add(row.pod)
-        return {arm: Sums(attempts[arm], errors[arm], len(pods[arm] - {""})) for arm in Arm}
+        tally = self._tally if self.ended is None else _Tally(self.windows)
+        return {arm: Sums(tally.attempts[arm], tally.errors[arm], len(tally.pods[arm])) for arm in Arm}
 
     def guessed(self) -> tuple[str, ...]:
         """Return the canary's pods whose start nobody told: they count as started when they were first seen."""

@@ -205,17 +205,21 @@ def _record(order: ClusterOrder | PrometheusOrder, recorder: Recorder, output: O
             interrupted = asyncio.run(work(Tell(progress.line, update)))
         except _EXPECTED as error:
             failure = str(error) or type(error).__name__
-    _finish(recorder, output, progress.line, failure)
+    for problem in recorder.problems:
+        progress.line(f"left out: {problem}")
+    if recorder.windows:
+        _finish(recorder, output, progress.line, failure)
+    elif interrupted:
+        progress.line("ended before anything was recorded")
+    else:
+        held = " (the mesh holds an hour, and nothing from before its start)" if isinstance(order, ClusterOrder) else ""
+        raise click.ClickException(f"nothing was recorded: {failure or 'there are no counts of that time' + held}")
     return interrupted
 
 
 def _finish(recorder: Recorder, output: Output, say: Callable[[str], None], failure: str) -> None:
-
-    for problem in recorder.problems:
-        say(f"left out: {problem}")
+    """Write what was recorded and say what it is."""
     windows = recorder.windows
-    if not windows:
-        raise click.ClickException(f"nothing was recorded: {failure or 'there were no counts'}")
     try:
         output.save(recorder)
     except OSError as error:
