@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from analysis.judges.cells import picked, sums_since
-from analysis.judges.wealth import rollback
+from analysis.judges.wealth import QUIET, rollback, rollback_at_most
 from analysis.stats.bets import GRID, LOG_STAKES_BETTER, LOG_STAKES_WORSE
 from analysis.stats.counting import Array, canary_share, log_mean, priced
 from analysis.stats.dispersion import dispersion
@@ -104,10 +104,17 @@ class BadCounts:
             prior=_prior_of(self.cells.baseline_pods()),
         )
 
-    def rollback(self, policy: ErrorPolicy) -> float:
-        """Log wealth against "as good as the baseline"."""
+    def rollback(self, policy: ErrorPolicy, *, exact: bool = True) -> float:
+        """Log wealth against "as good as the baseline".
+
+        Args:
+            policy: What is noise.
+            exact: False if an upper bound will do where that is quiet.
+        """
         free, price = (self.cells.since(part) / self.dispersion for part in self._priced(policy.noise_ratio))
         margin = free - policy.noise_absolute * price if policy.noise_absolute else None
+        if not exact and (most := rollback_at_most(free, margin, self.cells.begun)) < QUIET:
+            return float(most)
         return float(rollback(free, margin, self.spread(), self.cells.begun))
 
     def promotion(self, policy: ErrorPolicy, step_row: int) -> tuple[float, float]:

@@ -83,7 +83,7 @@ def judge_table(
     """As ``judge``, from windows that are already a table.
 
     Without ``explain`` the decision is the same, for half of the time: there is no evidence and no estimate of what is
-    still needed, and guards that are sure to be quiet are not worked out.
+    still needed, and tests that a bound shows to be quiet are not worked out.
     """
     steps = sorted(step_starts)
     served = table.attempts.sum(axis=1) > 0

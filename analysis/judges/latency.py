@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.judges.cells import picked
 from analysis.judges.route import TAILS, Route, route_of
-from analysis.judges.wealth import rollback
+from analysis.judges.wealth import QUIET, rollback, rollback_at_most
 from analysis.stats.bets import BETTER, GRID, LOG_STAKES_BETTER, LOG_STAKES_SLOWER, LOG_STAKES_WORSE
 from analysis.stats.counting import Array, log_mean
 from analysis.stats.dispersion import dispersion
@@ -70,13 +70,23 @@ class Latency:
         """Sums of centred Wilcoxon scores of each column: positive where it is slow."""
         return np.asarray(self._sums[0].sum(axis=0))
 
-    def rollback(self, factor: float) -> float:
-        """Log wealth against "as fast as the baseline", ``factor`` times slower being noise."""
+    def rollback(self, factor: float, *, exact: bool = True) -> float:
+        """Log wealth against "as fast as the baseline", ``factor`` times slower being noise.
+
+        Args:
+            factor: The margin.
+            exact: False if an upper bound will do where that is quiet.
+        """
         if not self.routes:
             return 0.0
         phis = self._dispersions[:, None, None]
         likelihoods = np.asarray(sum(route.likelihoods(factor, GRID) for route in self.routes))
-        logs = rollback(likelihoods / phis, None, self._spread, self.cells.begun, _STAKES[:, None, :])
+        likelihoods /= phis
+        if not exact:
+            most = log_mean(rollback_at_most(likelihoods, None, self.cells.begun, _STAKES[:, None, :]), _LATENCY_STAKES)
+            if most < QUIET:
+                return float(most)
+        logs = rollback(likelihoods, None, self._spread, self.cells.begun, _STAKES[:, None, :])
         return float(log_mean(logs, _LATENCY_STAKES))
 
     def promotion(self, factor: float, step: int) -> tuple[float, float]:

@@ -10,6 +10,8 @@ from analysis.judges.errors import errors_of
 from analysis.judges.judge import judge_table
 from analysis.judges.table import Table
 from analysis.model.verdict import Decision
+from analysis.stats.bets import GRID, log_least_mean, log_random_effects
+from analysis.stats.counting import log_mean
 from benchmarks.judges.case import cases
 from benchmarks.judges.simulate import simulate
 
@@ -32,6 +34,24 @@ def table(counts):
 def test_the_bound_of_a_guard_is_never_below_its_wealth(counts, ratio, absolute):
     failed = errors_of(cells_of(table(counts), None, ()))
     assert failed.at_most(ratio, absolute) >= failed.simple(ratio, absolute) - 1e-9
+
+
+@given(
+    st.lists(st.floats(-1000, 1000), min_size=GRID.size, max_size=GRID.size),
+    st.floats(0.0, 50.0),
+    st.floats(0.5, 1e6),
+)
+def test_the_least_mean_is_below_that_of_every_null(logs, scale, dof):
+    values = np.array(logs)
+    exact = log_mean(values, log_random_effects(np.array(scale), np.array(dof)))
+    assert log_least_mean(values) <= exact + 1e-9
+
+
+def test_the_least_mean_is_as_large_as_can_be():
+    assert log_least_mean(np.zeros(GRID.size)) == pytest.approx(0.0)
+    nearly_flat = log_random_effects(np.array(1e4), np.array(1.0))
+    falling = -np.abs(GRID)
+    assert log_least_mean(falling) == pytest.approx(log_mean(falling, nearly_flat), abs=1e-3)
 
 
 def test_the_bound_of_a_guard_is_quiet_where_nothing_is_wrong():
