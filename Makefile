@@ -39,7 +39,8 @@ binaries: $(VENV)/.installed ## Get the programs that tests run into the cache (
 	$(BIN)/python tests/tools/opentelemetry/build.py
 
 integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver, Envoys, Prometheus and OpenTelemetry SDK
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/integration --cov --cov-append --cov-report=term:skip-covered $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/integration --numprocesses 2 --dist loadfile \
+	  --cov --cov-append --cov-report=term:skip-covered $(ARGS)
 
 bench-judges: $(VENV)/.installed ## Our judge beside the rivals' rules on simulated releases (ARGS=--quick: minutes)
 	$(BIN)/python -m benchmarks.judges.run $(ARGS)
