@@ -36,9 +36,11 @@ unit: $(VENV)/.installed ## Tests without servers
 binaries: $(VENV)/.installed ## Get the programs that tests run into the cache (minutes when they must be built)
 	$(BIN)/coalmine local binaries
 	$(BIN)/python tests/tools/prometheus/build.py
+	$(BIN)/python tests/tools/opentelemetry/build.py
 
-integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver, Envoys and Prometheus
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/integration --cov --cov-append --cov-report=term:skip-covered $(ARGS)
+integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver, Envoys, Prometheus and OpenTelemetry SDK
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/integration --numprocesses 2 --dist loadfile \
+	  --cov --cov-append --cov-report=term:skip-covered $(ARGS)
 
 # Root, Go, and Debian's runc, containernetworking-plugins, iptables and busybox-static; without them it is skipped.
 test-e2e: $(VENV)/.installed binaries ## Tests in pods of a real kubelet (root; builds containerd and kubelet once)

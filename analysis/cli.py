@@ -36,36 +36,48 @@ def analysis() -> None:
     """Judge recorded releases, compare rules, plan steps."""
 
 
-def _policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options for what differs from the default policy."""
+def _policy_options(whose: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options for what differs from the default policy, or from the recording's."""
+    above, share = click.FloatRange(min=1), click.FloatRange(0, 0.5, min_open=True, max_open=True)
     options = (
-        click.option("--errors-ratio", type=click.FloatRange(min=1), default=1.5, show_default=True, help="As spec.analysis.errors.maxRatio."),
-        click.option("--errors-points", type=click.FloatRange(0, 100), default=0.25, show_default=True, help="As errors.maxIncreasePercent."),
-        click.option("--latency-ratio", type=click.FloatRange(min=1, min_open=True), default=1.25, show_default=True, help="As latency.maxRatio."),
-        click.option("--errors-warm-up", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Seconds."),
-        click.option("--latency-warm-up", type=click.FloatRange(min=0), default=90.0, show_default=True, help="Seconds."),
+        click.option("--errors-ratio", type=above, show_default=f"{whose}1.5", help="As spec.analysis.errors.maxRatio."),
+        click.option("--errors-points", type=click.FloatRange(0, 100), show_default=f"{whose}0.25", help="As errors.maxIncreasePercent."),
+        click.option("--latency-ratio", type=click.FloatRange(min=1, min_open=True), show_default=f"{whose}1.25", help="As latency.maxRatio."),
+        click.option("--errors-warm-up", type=click.FloatRange(min=0), show_default=f"{whose}10", help="Seconds."),
+        click.option("--latency-warm-up", type=click.FloatRange(min=0), show_default=f"{whose}90", help="Seconds."),
         click.option("--slo-percent", type=click.FloatRange(0, 100, min_open=True), help="As errors.sloPercent."),
-        click.option("--rollback-alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), default=0.01, show_default=True),
-        click.option("--promotion-alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), default=0.05, show_default=True),
+        click.option("--rollback-alpha", type=share, show_default=f"{whose}0.01"),
+        click.option("--promotion-alpha", type=share, show_default=f"{whose}0.05"),
     )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+
+    def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return with_options
 
 
-def _policy(bounds: tuple[float, ...], chosen: dict[str, Any]) -> Policy:
-    slo = chosen["slo_percent"]
-    return Policy(
-        bounds,
-        ErrorPolicy(
-            chosen["errors_ratio"],
-            chosen["errors_points"] / 100.0,
-            chosen["errors_warm_up"],
-            None if slo is None else slo / 100.0,
-        ),
-        LatencyPolicy(chosen["latency_ratio"], chosen["latency_warm_up"]),
-        chosen["rollback_alpha"],
-        chosen["promotion_alpha"],
+def _policy(base: Policy, chosen: dict[str, Any]) -> Policy:
+    """Return the policy with what was chosen; what was chosen for errors or latency is judged."""
+
+    def percent(name: str) -> float | None:
+        return None if chosen[name] is None else chosen[name] / 100.0
+
+    errors = {
+        "ratio": chosen["errors_ratio"],
+        "absolute": percent("errors_points"),
+        "warm_up": chosen["errors_warm_up"],
+        "slo": percent("slo_percent"),
+    }
+    latency = {"ratio": chosen["latency_ratio"], "warm_up": chosen["latency_warm_up"]}
+    alphas = {"rollback_alpha": chosen["rollback_alpha"], "promotion_alpha": chosen["promotion_alpha"]}
+    written = [{name: value for name, value in part.items() if value is not None} for part in (errors, latency, alphas)]
+    return replace(
+        base,
+        errors=replace(base.errors or ErrorPolicy(), **written[0]) if base.errors or written[0] else None,
+        latency=replace(base.latency or LatencyPolicy(), **written[1]) if base.latency or written[1] else None,
+        **written[2],
     )
 
 
@@ -73,7 +85,7 @@ def _policy(bounds: tuple[float, ...], chosen: dict[str, Any]) -> Policy:
 @_FILE
 @click.option("--every", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True, help="Seconds between looks.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each look.")
-@_policy_options
+@_policy_options("the recording's, or ")
 def replay(file: Path, every: float, *, as_json: bool, **chosen: Any) -> None:
     """Judge a recorded release again, as the controller would have.
 
@@ -84,14 +96,14 @@ def replay(file: Path, every: float, *, as_json: bool, **chosen: Any) -> None:
     from analysis.run.replay import looks  # noqa: PLC0415 - help needs no judge
 
     recording = _recording(file)
-    policy = _policy(recording.bounds_ms, chosen)
+    policy = _policy(recording.policy or Policy(recording.bounds_ms), chosen)
     if as_json:
         for look in looks(recording, policy, every=every):
             click.echo(json.dumps({"time": look.time, **asdict(look.verdict)}))
         return
     found = list(looks(recording, policy, every=every))
     if not found:
-        raise click.ClickException(f"{file}: no canary requests are recorded: there is nothing to judge")
+        raise click.ClickException(_nothing(file, every))
     _timeline(recording, found, every)
 
 
@@ -149,15 +161,15 @@ def _e(value: float) -> str:
 @analysis.command()
 @_FILE
 @click.option("--every", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="Seconds between looks.")  # fmt: skip
-@_policy_options
+@_policy_options("the recording's, or ")
 def compare(file: Path, every: float, **chosen: Any) -> None:
     """Run the rules of Flagger, Argo Rollouts and Kayenta on a recording beside ours."""
     from analysis.run.compare import compare as rows_of  # noqa: PLC0415
 
     recording = _recording(file)
-    rows = rows_of(recording, _policy(recording.bounds_ms, chosen), every=every)
+    rows = rows_of(recording, _policy(recording.policy or Policy(recording.bounds_ms), chosen), every=every)
     if not rows:
-        raise click.ClickException(f"{file}: no canary requests are recorded: there is nothing to judge")
+        raise click.ClickException(_nothing(file, every))
     console = Console(highlight=False)
     grid = Grid("judge", "decision", "after", "canary requests", "failed", box=None, pad_edge=False)
     for row in rows:
@@ -185,7 +197,7 @@ def compare(file: Path, every: float, **chosen: Any) -> None:
 @click.option("--latency", "latency_ratios", type=click.FloatRange(min=1, min_open=True), multiple=True, default=(1.1, 1.2, 1.5, 2), help="Times as slow; may be repeated.")  # fmt: skip
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture (svg, png).")
 @click.option("--json", "as_json", is_flag=True)
-@_policy_options
+@_policy_options()
 def plan(*, plot: Path | None, as_json: bool, **chosen: Any) -> None:
     """Say how long each step must be to see a regression, and to promote a version that is as good.
 
@@ -209,7 +221,7 @@ def plan(*, plot: Path | None, as_json: bool, **chosen: Any) -> None:
         raise click.ClickException(str(error)) from None
     found = plans(
         traffic,
-        _policy(DEFAULT_BOUNDS_MS, chosen),
+        _policy(Policy(DEFAULT_BOUNDS_MS), chosen),
         weights=chosen["weights"],
         error_ratios=chosen["error_ratios"],
         latency_ratios=chosen["latency_ratios"],
@@ -257,9 +269,16 @@ def _draw(found: list[Plan], path: Path) -> None:
     click.echo(f"wrote {path}", err=True)
 
 
+def _nothing(file: Path, every: float) -> str:
+    return f"{file}: there is nothing to judge: no canary requests for as long as {every:g} s (a shorter --every looks sooner)"
+
+
 def _recording(file: Path) -> Recording:
     try:
         recording = read_recording(file)
     except InvalidRecording as error:
         raise click.ClickException(str(error)) from None
-    return replace(recording, bounds_ms=recording.bounds_ms or (1.0,))
+    if recording.bounds_ms:
+        return recording
+    policy = None if recording.policy is None else replace(recording.policy, bounds_ms=(1.0,))
+    return replace(recording, bounds_ms=(1.0,), policy=policy)

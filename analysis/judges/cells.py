@@ -51,7 +51,7 @@ class Cells:
         attempts: The attempts that count, windows × columns.
         canary: Which columns are the canary's.
         routes: Columns of each route.
-        begun: The restarts that have begun, in order of their rows; the first one sees everything.
+        steps: When steps began, Unix seconds.
     """
 
     table: Table
@@ -59,7 +59,12 @@ class Cells:
     attempts: Array
     canary: NDArray[np.bool_]
     routes: list[NDArray[np.intp]]
-    begun: tuple[Restart, ...]
+    steps: Sequence[float]
+
+    @cached_property
+    def begun(self) -> tuple[Restart, ...]:
+        """The restarts that have begun, in order of their rows; the first one sees everything."""
+        return _restarts(self.table.start, self.attempts @ self.canary, self.steps)
 
     @cached_property
     def totals(self) -> Array:
@@ -72,7 +77,7 @@ class Cells:
         return float(self.totals[self.canary].sum()), float(self.totals[~self.canary].sum())
 
     def since(self, values: Array) -> Array:
-        """Sums over the cells from each restart on, restarts × (the other axes)."""
+        """Sums over the cells from each restart on; … × windows × columns make … × restarts × columns."""
         return sums_since(values, [restart.row for restart in self.begun])
 
     @cached_property
@@ -122,9 +127,16 @@ class Cells:
 
 
 def sums_since(values: Array, rows: Sequence[int]) -> Array:
-    """Sums over the cells from each of some rows on (ascending, the first is 0), rows × (the other axes)."""
-    counted = (np.asarray(rows)[:, None] <= np.arange(values.shape[0])).astype(np.float64)
-    return np.asarray(counted @ values.reshape(values.shape[0], -1)).reshape(len(rows), *values.shape[1:])
+    """Sums over the cells from each of some rows on.
+
+    Args:
+        values: … × windows × columns (or bets, or buckets).
+        rows: The first cell of each sum.
+
+    Returns:
+        … × rows × columns.
+    """
+    return np.asarray((np.asarray(rows)[:, None] <= np.arange(values.shape[-2])).astype(np.float64) @ values)
 
 
 def picked(values: Array, columns: NDArray[np.intp]) -> Array:
@@ -142,8 +154,7 @@ def cells_of(table: Table, keep: NDArray[np.bool_] | None, steps: Sequence[float
     """
     mask = np.ones(table.attempts.shape) if keep is None else keep.astype(np.float64)
     attempts = table.attempts if keep is None else table.attempts * mask
-    begun = _restarts(table.start, attempts @ table.canary, steps)
-    return Cells(table, mask, attempts, table.canary, table.by_route(), begun)
+    return Cells(table, mask, attempts, table.canary, table.by_route(), steps)
 
 
 def _restarts(starts: Array, canary_n: Array, steps: Sequence[float]) -> tuple[Restart, ...]:

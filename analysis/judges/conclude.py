@@ -12,6 +12,7 @@ from analysis.judges import need
 from analysis.judges.cells import cells_of
 from analysis.judges.errors import errors_of
 from analysis.judges.latency import Latency, latency_of
+from analysis.judges.wealth import QUIET
 from analysis.model.verdict import Decision, Need, Verdict
 
 if TYPE_CHECKING:
@@ -26,19 +27,27 @@ if TYPE_CHECKING:
 __all__ = ["Look", "against", "forward"]
 
 _RECENT_SECONDS: Final = 20.0
-_QUIET_WEALTH: Final = math.log(20.0)
 _SURVIVES: Final = math.log(3.0)
 _STEP_LEANS: Final = math.log(2.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look is given."""
+    """What a look is given.
+
+    Attributes:
+        table: The counts.
+        policy: Margins, error probabilities, warm-up.
+        born: Start of each pod, Unix seconds.
+        now: Unix seconds.
+        explain: Whether to estimate what is still needed.
+    """
 
     table: Table
     policy: Policy
     born: Mapping[str, float]
     now: float
+    explain: bool
 
 
 def against(refuted: Sequence[Metric], shown: Sequence[Evidence], found: Sequence[Metric]) -> Verdict:
@@ -98,18 +107,18 @@ def forward(
     judged = [(metric, metric.promotion) for metric in found if metric.promotion is not None]
     if not judged:
         return Verdict(Decision.CONTINUE, "The policy judges neither errors nor latency.", shown)
-    suspicious = [metric.name for metric in found if metric.rollback >= _QUIET_WEALTH]
+    suspicious = [metric.name for metric in found if metric.rollback >= QUIET]
     missing = [metric.name for metric, wealth in judged if wealth.release < goal]
     unsettled = [metric.name for metric, wealth in judged if wealth.step < _STEP_LEANS]
     if not (suspicious or missing or unsettled):
         return Verdict(Decision.PROMOTE, "Every metric is shown to be within its margin.", shown)
     if suspicious:
         return Verdict(Decision.CONTINUE, f"{' and '.join(suspicious)} may be worse; more evidence is needed.", shown)
-    missed = _need(judged, look)
+    missed = _need(judged, look) if look.explain else None
     what = " and ".join(missing or unsettled)
     if missing:
         summary = f"{what}: not yet shown to be within the margin{_words(missed)}."
-    elif missed is None:
+    elif missed is None and look.explain:
         summary = f"{what}: this step's own requests do not bear it out so far."
     else:
         summary = f"{what}: this step's own requests do not say enough yet{_words(missed)}."

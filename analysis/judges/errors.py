@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analysis.judges.cells import picked
-from analysis.judges.wealth import rollback
+from analysis.judges.cells import picked, sums_since
+from analysis.judges.wealth import QUIET, rollback, rollback_at_most
 from analysis.stats.bets import GRID, LOG_STAKES_BETTER, LOG_STAKES_WORSE
-from analysis.stats.counting import Array, log_mean, priced
+from analysis.stats.counting import Array, canary_share, log_mean, priced
 from analysis.stats.dispersion import dispersion
 from analysis.stats.pods import Spread
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from analysis.judges.cells import Cells
     from analysis.model.policy import ErrorPolicy
 
@@ -24,6 +28,8 @@ __all__ = ["BadCounts", "errors_of"]
 _ERROR_SPREAD: Final = Spread.of(0.1**2, 8.0)
 """Prior: what the log error rates of equal pods differ by."""
 _FEW_PODS: Final = 3
+_WORSE: Final = GRID[np.isfinite(LOG_STAKES_WORSE)]
+_ODDS: Final = np.expm1(_WORSE)
 
 
 def _prior_of(pods: int) -> Spread:
@@ -39,13 +45,18 @@ class BadCounts:
     Attributes:
         cells: The attempts.
         bad: Bad attempts, windows × columns.
-        dispersion: φ, by which log e-values are divided.
+        columns: Which columns tell how clumped they are.
     """
 
     cells: Cells
     bad: Array
-    dispersion: float
+    columns: NDArray[np.intp]
     _by_ratio: dict[float, tuple[Array, Array]] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def dispersion(self) -> float:
+        """φ, by which log e-values are divided."""
+        return float(dispersion(picked(self.bad, self.columns), picked(self.cells.attempts, self.columns)))
 
     @cached_property
     def strata(self) -> list[tuple[Array, Array]]:
@@ -67,10 +78,10 @@ class BadCounts:
             self._by_ratio[ratio] = free, price
         return self._by_ratio[ratio]
 
-    def wealth(self, ratio: float, absolute: float = 0.0, *, row: int = 0) -> Array:
-        """Log wealth of each bet against a margin, from a row of the table on; summed over routes."""
-        free, price = self._priced(ratio)
-        return np.asarray((free[row:].sum(axis=0) - absolute * price[row:].sum(axis=0)) / self.dispersion)
+    def wealth(self, ratio: float, absolute: float = 0.0, *, rows: Sequence[int] = (0,)) -> Array:
+        """Log wealth of each bet against a margin, from each of some rows of the table on; summed over routes."""
+        free, price = (sums_since(part, rows) for part in self._priced(ratio))
+        return np.asarray((free - absolute * price) / self.dispersion)
 
     def price(self, ratio: float) -> Array:
         """What an absolute margin of 1 takes from the wealth of each bet."""
@@ -93,20 +104,44 @@ class BadCounts:
             prior=_prior_of(self.cells.baseline_pods()),
         )
 
-    def rollback(self, policy: ErrorPolicy) -> float:
-        """Log wealth against "as good as the baseline"."""
+    def rollback(self, policy: ErrorPolicy, *, exact: bool = True) -> float:
+        """Log wealth against "as good as the baseline".
+
+        Args:
+            policy: What is noise.
+            exact: False if an upper bound will do where that is quiet.
+        """
         free, price = (self.cells.since(part) / self.dispersion for part in self._priced(policy.noise_ratio))
         margin = free - policy.noise_absolute * price if policy.noise_absolute else None
+        if not exact and (most := rollback_at_most(free, margin, self.cells.begun)) < QUIET:
+            return float(most)
         return float(rollback(free, margin, self.spread(), self.cells.begun))
 
     def promotion(self, policy: ErrorPolicy, step_row: int) -> tuple[float, float]:
         """Log wealth against "worse by the margin": since the release began, and since the step did."""
-        release, step = (self.wealth(policy.ratio, policy.absolute, row=row) for row in (0, step_row))
-        return float(log_mean(release, LOG_STAKES_BETTER)), float(log_mean(step, LOG_STAKES_BETTER))
+        release, step = log_mean(self.wealth(policy.ratio, policy.absolute, rows=(0, step_row)), LOG_STAKES_BETTER)
+        return float(release), float(step)
 
     def simple(self, ratio: float, absolute: float) -> float:
         """Log wealth against a fixed margin, pods taken as equal: for guards with wide margins."""
-        return float(log_mean(self.wealth(ratio, absolute), LOG_STAKES_WORSE))
+        return float(log_mean(self.wealth(ratio, absolute)[0], LOG_STAKES_WORSE))
+
+    def at_most(self, ratio: float, absolute: float) -> float:
+        """An upper bound of ``simple`` from sums alone, never below 0: often all that is asked is whether it is quiet.
+
+        In each cell a failure gains most at the lowest of the canary's shares of the traffic, and an absolute margin
+        costs least at the highest.
+        """
+        most = np.zeros(_WORSE.size)
+        for bad, attempts in self.strata:
+            live = attempts[0] > 0
+            if live.any():
+                share = canary_share(attempts[0], attempts[1], ratio)
+                canary, baseline = bad @ live
+                least = np.exp(_WORSE) / (1.0 + share.max() * _ODDS) - 1.0
+                most += canary * _WORSE - (canary + baseline) * np.log1p(share[live].min() * _ODDS)
+                most -= absolute * attempts[0].sum() * least
+        return max(float(most.max()), 0.0)
 
     def by_column(self) -> Array:
         """Bad attempts of each column."""
@@ -121,4 +156,4 @@ class BadCounts:
 def errors_of(cells: Cells) -> BadCounts:
     """Failed attempts."""
     bad = cells.table.errors * cells.keep
-    return BadCounts(cells, bad, float(dispersion(bad[:, cells.table.named], cells.attempts[:, cells.table.named])))
+    return BadCounts(cells, bad, cells.table.named)

@@ -76,7 +76,7 @@ def _errors(counts: BadCounts, slo: float | None) -> _Values:
     other = baseline / m if m > 0 else None
     interval = None
     if n > 0 and m > 0:
-        interval = interval_of(counts.wealth(1.0), counts.price(1.0), alpha=_ALPHA)
+        interval = interval_of(counts.wealth(1.0)[0], counts.price(1.0), alpha=_ALPHA)
     words = _share_words(rate, n, other, m)
     if slo is not None:
         words += f"; the limit is {slo:.2%}".replace("%", " %")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from analysis.judges.errors import BadCounts
+from analysis.judges.wealth import QUIET
 from analysis.stats.bets import GRID, LOG_STAKES_WORSE
 from analysis.stats.counting import log_mean, priced
-from analysis.stats.dispersion import dispersion
 from analysis.stats.histograms import quantile
 
 if TYPE_CHECKING:
@@ -24,15 +24,18 @@ _SLOW: Final = 0.5
 _FAR_BEYOND_MEDIAN: Final = 8.0
 
 
-def gross_errors(failed: BadCounts, alone: float | None) -> float:
+def gross_errors(failed: BadCounts, alone: float | None, *, exact: bool) -> float:
     """Log wealth against "4 × the baseline's errors and 5 points more".
 
     Args:
         failed: Failed attempts without warm-up.
         alone: Since when there is no baseline; from then on its share of failures before takes its place.
+        exact: False if an upper bound will do where that is quiet.
     """
+    if not exact and alone is None and (most := failed.at_most(_RATIO, _ERRORS)) < QUIET:
+        return most
     cells = failed.cells
-    wealth = failed.wealth(_RATIO, _ERRORS)
+    wealth = failed.wealth(_RATIO, _ERRORS)[0]
     if alone is not None:
         attempts = cells.arms[1]
         before = failed.totals()[1] / attempts if attempts > 0 else 0.0
@@ -46,14 +49,15 @@ def gross_errors(failed: BadCounts, alone: float | None) -> float:
     return float(log_mean(wealth, LOG_STAKES_WORSE))
 
 
-def gross_latency(latency: Latency) -> float:
+def gross_latency(latency: Latency, *, exact: bool) -> float:
     """Log wealth against "half of the attempts beyond a bound far out in the baseline's tail, and 4 × its own share".
 
     Args:
         latency: All latencies, without warm-up.
+        exact: False if an upper bound will do where that is quiet.
     """
     cells, bounds = latency.cells, latency.bounds
-    counts = latency.histograms()[1]
+    counts = cells.table.latency.sum(axis=0)[~cells.canary].sum(axis=0)
     median, tail = quantile(counts, bounds, 0.5), quantile(counts, bounds, 0.99)
     if median is None or tail is None:
         return 0.0
@@ -61,4 +65,7 @@ def gross_latency(latency: Latency) -> float:
     if boundary >= len(bounds):
         return 0.0
     slow = cells.table.latency @ (np.arange(counts.size) > boundary).astype(np.float64)
-    return BadCounts(cells, slow, float(dispersion(slow, cells.attempts))).simple(_RATIO, _SLOW)
+    guard = BadCounts(cells, slow, np.arange(cells.canary.size))
+    if not exact and (most := guard.at_most(_RATIO, _SLOW)) < QUIET:
+        return most
+    return guard.simple(_RATIO, _SLOW)

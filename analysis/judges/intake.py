@@ -16,6 +16,8 @@ __all__ = ["Intake"]
 _AHEAD_SECONDS: Final = 5.0
 _SAME: Final = 1e-6
 _FOREVER: Final = 1e12
+_LARGEST: Final = 2**53
+"""The largest count that a floating-point number holds exactly."""
 _MOST_PROBLEMS: Final = 5
 _LATELY_SECONDS: Final = 600.0
 _MORE: Final = 1.1
@@ -126,5 +128,5 @@ class Intake:
 
 def _are_counts(values: tuple[float, ...]) -> bool:
     if set(map(type, values)) == {int}:  # as nearly always
-        return min(values) >= 0
-    return all(value >= 0 and math.isfinite(value) and value == int(value) for value in values)
+        return min(values) >= 0 and max(values) <= _LARGEST
+    return all(0 <= value <= _LARGEST and value == int(value) for value in values)

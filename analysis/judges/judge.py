@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["judge", "judge_table"]
 
 _SILENT_SECONDS: Final = 15.0
+_SCRAPES: Final = 2.0
 _ALONE_SECONDS: Final = 10.0
 _ALONE_ATTEMPTS: Final = 10
 
@@ -79,15 +80,22 @@ def judge_table(
     values: Sequence[ValueSeries] = (),
     explain: bool = True,
 ) -> Verdict:
-    """As ``judge``, from windows that are already a table; without ``explain`` (simulations) there is no evidence."""
+    """As ``judge``, from windows that are already a table.
+
+    Without ``explain`` the decision is the same, for half of the time: there is no evidence and no estimate of what is
+    still needed, and tests that a bound shows to be quiet are not worked out.
+    """
     steps = sorted(step_starts)
     served = table.attempts.sum(axis=1) > 0
     table = table if served.all() else table.rows(served)
     counted = table.start.size > 0 and (policy.errors is not None or policy.latency is not None)
     alone = _alone_since(table, steps) if counted else None
+    patience = _patience(table) if counted else 0.0
     table = table.merged(cuts(table, policy, pods_started, steps))
     alphas = budget.split(policy, [s.policy.name for s in values if s.policy.critical and not s.policy.dry_run])
-    found = count_metrics(table, policy, pods_started, steps, alone=alone, alphas=alphas) if counted else []
+    found = (
+        count_metrics(table, policy, pods_started, steps, alone=alone, alphas=alphas, exact=explain) if counted else []
+    )
     found += value_metrics(values, policy, alphas)
     shown = tuple(_shown(metric, policy) for metric in found) if explain else ()
     refuted = [metric for metric in found if metric.refuted]
@@ -95,13 +103,18 @@ def judge_table(
         return against(refuted, shown, found)
     if not table.start.size and not _values_only(policy, values):
         return Verdict(Decision.NO_DATA, "No requests have been measured yet.", shown)
-    if counted and (silence := now - float(table.end[-1])) > _SILENT_SECONDS:
+    if counted and (silence := now - float(table.end[-1])) > patience:
         return Verdict(Decision.NO_DATA, f"Nothing was measured for {silence:.0f} s: no traffic, or no metrics.", shown)
     if alone is not None:
         return Verdict(
             Decision.NO_BASELINE, "There is no baseline to compare with now; only absolute guards were judged.", shown
         )
-    return forward(found, shown, Look(table, policy, pods_started, now))
+    return forward(found, shown, Look(table, policy, pods_started, now, explain))
+
+
+def _patience(table: Table) -> float:
+    """How old the newest window may be, in seconds: sources that are scraped tell of a time one or two scrapes later."""
+    return _SILENT_SECONDS + _SCRAPES * float(table.end[-1] - table.start[-1])
 
 
 def _values_only(policy: Policy, values: Sequence[ValueSeries]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.judges.cells import picked
 from analysis.judges.route import TAILS, Route, route_of
-from analysis.judges.wealth import rollback
+from analysis.judges.wealth import QUIET, rollback, rollback_at_most
 from analysis.stats.bets import BETTER, GRID, LOG_STAKES_BETTER, LOG_STAKES_SLOWER, LOG_STAKES_WORSE
 from analysis.stats.counting import Array, log_mean
 from analysis.stats.dispersion import dispersion
@@ -68,15 +68,25 @@ class Latency:
 
     def by_column(self) -> Array:
         """Sums of centred Wilcoxon scores of each column: positive where it is slow."""
-        return np.asarray(self._sums[:, :, 0].sum(axis=0))
+        return np.asarray(self._sums[0].sum(axis=0))
 
-    def rollback(self, factor: float) -> float:
-        """Log wealth against "as fast as the baseline", ``factor`` times slower being noise."""
+    def rollback(self, factor: float, *, exact: bool = True) -> float:
+        """Log wealth against "as fast as the baseline", ``factor`` times slower being noise.
+
+        Args:
+            factor: The margin.
+            exact: False if an upper bound will do where that is quiet.
+        """
         if not self.routes:
             return 0.0
         phis = self._dispersions[:, None, None]
         likelihoods = np.asarray(sum(route.likelihoods(factor, GRID) for route in self.routes))
-        logs = rollback(likelihoods / phis, None, self._spread, self.cells.begun, _STAKES[:, None, :])
+        likelihoods /= phis
+        if not exact:
+            most = log_mean(rollback_at_most(likelihoods, None, self.cells.begun, _STAKES[:, None, :]), _LATENCY_STAKES)
+            if most < QUIET:
+                return float(most)
+        logs = rollback(likelihoods, None, self._spread, self.cells.begun, _STAKES[:, None, :])
         return float(log_mean(logs, _LATENCY_STAKES))
 
     def promotion(self, factor: float, step: int) -> tuple[float, float]:
@@ -115,14 +125,14 @@ class Latency:
 
     @cached_property
     def _sums(self) -> Array:
-        """Each test's sums by cell, windows × columns × tests: centred scores, and counts."""
+        """Each test's sums by cell, tests × windows × columns: centred scores, and counts."""
         cells = self.cells
-        sums = np.zeros((*cells.attempts.shape, 1 + len(TAILS)))
+        sums = np.zeros((1 + len(TAILS), *cells.attempts.shape))
         for route in self.routes:
-            weights = np.concatenate([[route.scores - route.share @ route.scores], route.beyond]).T
+            weights = np.concatenate([[route.scores - route.share @ route.scores], route.beyond])
             own = picked(cells.table.latency, route.columns)
-            sums[:, route.columns] = (own.reshape(-1, weights.shape[0]) @ weights).reshape(*own.shape[:2], -1)
-        return np.asarray(sums * cells.keep[:, :, None])
+            sums[:, :, route.columns] = (weights @ own.reshape(-1, own.shape[2]).T).reshape(-1, *own.shape[:2])
+        return np.asarray(sums * cells.keep)
 
     @cached_property
     def _unit(self) -> float:
@@ -134,9 +144,11 @@ class Latency:
     @cached_property
     def _dispersions(self) -> Array:
         """φ of each test."""
-        cells, sums = self.cells, self._sums.transpose(2, 0, 1)
+        cells, sums = self.cells, self._sums
         ranks = dispersion(sums[0][:, ~cells.canary], cells.attempts[:, ~cells.canary], unit=self._unit)
-        return np.append(ranks, dispersion(sums[1:][:, :, cells.table.named], cells.attempts[:, cells.table.named]))
+        named = cells.table.named
+        tails = sums[1:] if named.size == cells.canary.size else sums[1:, :, named]
+        return np.append(ranks, dispersion(tails, picked(cells.attempts, named)))
 
     @cached_property
     def _spread(self) -> Spread:
@@ -147,7 +159,7 @@ class Latency:
         for route in self.routes:  # exceedances: expected counts weigh, as for errors
             rates[1:, route.columns] = (route.beyond @ route.share)[:, None]
         weights = cells.per_restart * rates[:, None, :]
-        sums = cells.since(self._sums).transpose(2, 0, 1).copy()
+        sums = cells.since(self._sums)
         sums[1:] -= weights[1:]
         return cells.spread(
             sums,

@@ -76,6 +76,7 @@ def count_metrics(
     *,
     alone: float | None,
     alphas: Mapping[str, float],
+    exact: bool,
 ) -> list[Metric]:
     """Judge errors and latency.
 
@@ -86,17 +87,22 @@ def count_metrics(
         steps: When steps began, ascending.
         alone: Since when the canary has been without a baseline; None while there is one.
         alphas: Each metric's share of the probability of a false rollback.
+        exact: Work out each rollback wealth even where a bound tells that it is quiet.
     """
     cold, found = cells_of(table, None, steps), []
     thresholds = {name: -math.log(alpha) for name, alpha in alphas.items()}
     if policy.errors is not None:
-        found += _error_metrics(table, policy.errors, born, steps, thresholds)
+        found += _error_metrics(table, policy.errors, born, steps, thresholds, exact=exact)
         failed = errors_of(cold)
-        found.append(Metric("gross-errors", gross_errors(failed, alone), thresholds["gross-errors"], failed))
+        found.append(
+            Metric("gross-errors", gross_errors(failed, alone, exact=exact), thresholds["gross-errors"], failed)
+        )
     if policy.latency is not None:
-        found.append(_latency_metric(table, policy, born, steps, thresholds["latency"]))
+        found.append(_latency_metric(table, policy, born, steps, thresholds["latency"], exact=exact))
         answered = latency_of(cold, policy.bounds_ms)
-        found.append(Metric("gross-latency", gross_latency(answered), thresholds["gross-latency"], answered))
+        found.append(
+            Metric("gross-latency", gross_latency(answered, exact=exact), thresholds["gross-latency"], answered)
+        )
     return found
 
 
@@ -106,6 +112,8 @@ def _error_metrics(
     born: Mapping[str, float],
     steps: Sequence[float],
     thresholds: Mapping[str, float],
+    *,
+    exact: bool,
 ) -> list[Metric]:
     keep = table.warm(born, policy.warm_up)
     warm = errors_of(cells_of(table, keep, steps))
@@ -115,14 +123,14 @@ def _error_metrics(
 
     step_row = int(np.searchsorted(table.start, steps[-1])) if steps else 0
     promotion = Promotion(*warm.promotion(policy, step_row))
-    found = [Metric("errors", warm.rollback(policy), thresholds["errors"], warm, promotion, without)]
+    found = [Metric("errors", warm.rollback(policy, exact=exact), thresholds["errors"], warm, promotion, without)]
     if policy.slo is not None:
         found.append(Metric("slo", warm.simple(0.0, policy.slo), thresholds["slo"], warm))
     return found
 
 
 def _latency_metric(
-    table: Table, policy: Policy, born: Mapping[str, float], steps: Sequence[float], threshold: float
+    table: Table, policy: Policy, born: Mapping[str, float], steps: Sequence[float], threshold: float, *, exact: bool
 ) -> Metric:
     assert policy.latency is not None  # noqa: S101 - the caller's own condition
     part, bounds = policy.latency, policy.bounds_ms
@@ -135,7 +143,7 @@ def _latency_metric(
     step_row = int(np.searchsorted(table.start, steps[-1])) if steps else 0
     rows = [restart.row for restart in warm.cells.begun]
     promotion = Promotion(*warm.promotion(part.ratio, rows.index(step_row) if step_row in rows else 0))
-    return Metric("latency", warm.rollback(part.noise_ratio), threshold, warm, promotion, without)
+    return Metric("latency", warm.rollback(part.noise_ratio, exact=exact), threshold, warm, promotion, without)
 
 
 def _others(table: Table, pods: Sequence[str]) -> NDArray[np.bool_]:

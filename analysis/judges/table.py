@@ -52,16 +52,16 @@ class Table:
     routes: tuple[str, ...] = ()
 
     @cached_property
-    def named(self) -> NDArray[np.bool_]:
-        """Which columns are a pod's; the others are requests that reached no pod."""
-        return np.array([bool(name) for name in self.pods], dtype=np.bool_)
+    def named(self) -> NDArray[np.intp]:
+        """The columns that are a pod's; the others are requests that reached no pod."""
+        return np.flatnonzero([bool(name) for name in self.pods])
 
     @cached_property
     def owners(self) -> dict[bool, tuple[NDArray[np.intp], Array | None]]:
         """Of the canary and the baseline: columns of named pods, and columns × pods when pods have several columns."""
         found: dict[bool, tuple[NDArray[np.intp], Array | None]] = {}
         for canary in (True, False):
-            columns = np.flatnonzero(self.named & (self.canary == canary))
+            columns = self.named[self.canary[self.named] == canary]
             names = sorted({self.pods[i] for i in columns})
             owner = None
             if len(names) < columns.size:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analysis.stats.bets import LOG_STAKES_WORSE, log_random_effects
+from analysis.stats.bets import LOG_STAKES_WORSE, log_least_mean, log_random_effects
 from analysis.stats.counting import Array, log_mean
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from analysis.judges.cells import Restart
     from analysis.stats.pods import Spread
 
-__all__ = ["rollback"]
+__all__ = ["QUIET", "rollback", "rollback_at_most"]
+
+QUIET: Final = math.log(20.0)
+"""Below this log wealth a test neither rolls back nor holds up a promotion."""
 
 
 def rollback(
@@ -39,7 +43,18 @@ def rollback(
         stakes: Log stakes of the bets; one for all tests or one for each.
     """
     null = log_random_effects(np.sqrt(spread.variance), spread.dof)
-    wealth = log_mean(likelihood, stakes) - log_mean(likelihood, null)
+    return _mixed(log_mean(likelihood, stakes) - log_mean(likelihood, null), margin, begun, stakes)
+
+
+def rollback_at_most(
+    likelihood: Array, margin: Array | None, begun: Sequence[Restart], stakes: Array = LOG_STAKES_WORSE
+) -> Array:
+    """An upper bound of ``rollback``, whatever pods differ by: often all that is asked is whether it is quiet."""
+    return _mixed(log_mean(likelihood, stakes) - log_least_mean(likelihood), margin, begun, stakes)
+
+
+def _mixed(wealth: Array, margin: Array | None, begun: Sequence[Restart], stakes: Array) -> Array:
+    """The mean over the restarts, each of which must refute the margin too."""
     if margin is not None:
         wealth = np.minimum(wealth, log_mean(margin, stakes))
     shares = np.array([restart.stake for restart in begun])

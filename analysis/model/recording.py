@@ -6,13 +6,14 @@ The format is documented in docs/recordings.md. Reading is strict: what is wrong
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
 from analysis.model.counts import Arm, PodCounts, Window
+from analysis.model.policy import ErrorPolicy, LatencyPolicy, Policy
 from crds.base import Resource
 from crds.explain import explain
 
@@ -23,6 +24,7 @@ __all__ = ["FORMAT", "InvalidRecording", "Recording", "dump", "header_line", "lo
 
 FORMAT: Final = "coalmine.dev/recording/v1"
 _SAME: Final = 1e-6
+_E, _L, _P = ErrorPolicy(), LatencyPolicy(), Policy(())
 _Model = TypeVar("_Model", bound=Resource)
 _Count = Annotated[int, Field(ge=0, strict=True)]
 _Time = Annotated[float, Field(allow_inf_nan=False)]
@@ -42,6 +44,7 @@ class Recording:
         pods_started: When pods started, Unix seconds.
         windows: The counts, in order of time.
         title: What it is, for people.
+        policy: What the judge was asked; None where that is not known.
     """
 
     bounds_ms: tuple[float, ...]
@@ -49,6 +52,51 @@ class Recording:
     pods_started: dict[str, float] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
     title: str = ""
+    policy: Policy | None = None
+
+
+class _Errors(Resource):
+    ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] = _E.ratio
+    absolute: Annotated[float, Field(ge=0, le=1)] = _E.absolute
+    warm_up: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _E.warm_up
+    slo: Annotated[float | None, Field(gt=0, le=1)] = None
+    noise_ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] = _E.noise_ratio
+    noise_absolute: Annotated[float, Field(ge=0, le=1)] = _E.noise_absolute
+
+
+class _Latency(Resource):
+    ratio: Annotated[float, Field(gt=1, allow_inf_nan=False)] = _L.ratio
+    warm_up: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _L.warm_up
+    noise_ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] = _L.noise_ratio
+
+
+class _Policy(Resource):
+    """What the judge was asked; errors or latency are null where they were not judged."""
+
+    errors: _Errors | None = _Errors()
+    latency: _Latency | None = _Latency()
+    rollback_alpha: Annotated[float, Field(gt=0, lt=0.5)] = _P.rollback_alpha
+    promotion_alpha: Annotated[float, Field(gt=0, lt=0.5)] = _P.promotion_alpha
+
+    @classmethod
+    def of(cls, policy: Policy) -> _Policy:
+        """Return the policy as it is written."""
+        return cls(
+            errors=None if policy.errors is None else _Errors(**asdict(policy.errors)),
+            latency=None if policy.latency is None else _Latency(**asdict(policy.latency)),
+            rollback_alpha=policy.rollback_alpha,
+            promotion_alpha=policy.promotion_alpha,
+        )
+
+    def read(self, bounds_ms: tuple[float, ...]) -> Policy:
+        """Return what is written as a policy."""
+        return Policy(
+            bounds_ms,
+            None if self.errors is None else ErrorPolicy(**self.errors.model_dump()),
+            None if self.latency is None else LatencyPolicy(**self.latency.model_dump()),
+            self.rollback_alpha,
+            self.promotion_alpha,
+        )
 
 
 class _Header(Resource):
@@ -59,6 +107,7 @@ class _Header(Resource):
     step_starts: Annotated[tuple[_Time, ...], Field(description="When the share of traffic changed.")] = ()
     pods_started: Annotated[dict[str, _Time], Field(description="When each pod started.")] = Field(default_factory=dict)
     title: str = ""
+    policy: Annotated[_Policy | None, Field(description="What the judge was asked.")] = None
 
     @model_validator(mode="after")
     def _bounds_ascend(self) -> _Header:
@@ -138,7 +187,8 @@ def load(lines: Iterable[str], source: str = "recording") -> Recording:
             raise InvalidRecording(
                 f"{source}: the windows at {one.start:g} and {other.start:g} overlap: make seconds at most their distance"
             )
-    return Recording(header.bounds_ms, header.step_starts, dict(header.pods_started), windows, header.title)
+    policy = None if header.policy is None else header.policy.read(header.bounds_ms)
+    return Recording(header.bounds_ms, header.step_starts, dict(header.pods_started), windows, header.title, policy)
 
 
 def _parse(model: type[_Model], text: str, where: str) -> _Model:
@@ -171,8 +221,10 @@ def header_line(recording: Recording) -> str:
         step_starts=recording.step_starts,
         pods_started=recording.pods_started,
         title=recording.title,
+        policy=None if recording.policy is None else _Policy.of(recording.policy),
     )
-    return json.dumps(header.dump())
+    # Of the policy null says something: not judged.
+    return json.dumps(header.model_dump(mode="json", by_alias=True, exclude=None if recording.policy else {"policy"}))
 
 
 def window_lines(window: Window) -> Iterator[str]:

@@ -89,7 +89,7 @@ def increases(
     if cleaned.seen == first.time and _began(first, times, counting):
         yield Change(series, first.time, first.counts)
     for old, new in pairwise(samples):
-        yield Change(series, new.time, _increase(series, old, new, counting, problems))
+        yield Change(series, new.time, _increase(series, old, new, counting, problems, times=times))
 
 
 def _began(first: _Clean, times: Sequence[float], counting: Counting) -> bool:
@@ -119,10 +119,16 @@ def _ranges(cleaned: Cleaned, counting: Counting, problems: dict[str, None]) -> 
 
 
 def _increase(
-    series: Series, old: _Clean, new: _Clean, counting: Counting, problems: dict[str, None]
+    series: Series,
+    old: _Clean,
+    new: _Clean,
+    counting: Counting,
+    problems: dict[str, None],
+    *,
+    times: Sequence[float],
 ) -> tuple[int, ...] | None:
     if new.start is not None and new.start > old.time:
-        return new.counts if new.time - new.start <= counting.away else None
+        return new.counts if _began(new, times, counting) else None
     if new.time - old.time > counting.away:
         return None
     difference = tuple(after - before for before, after in zip(old.counts, new.counts, strict=True))

@@ -15,7 +15,7 @@ from analysis.judges.rivals.kayenta import Kayenta
 from analysis.judges.table import Table, tabulate
 from analysis.model.policy import Policy
 from analysis.model.verdict import Decision
-from analysis.run.replay import look_times
+from analysis.run.replay import look_times, with_end
 
 if TYPE_CHECKING:
     from analysis.judges.rivals.base import Rival
@@ -50,20 +50,20 @@ def compare(recording: Recording, policy: Policy | None = None, *, every: float 
 
     Args:
         recording: The release.
-        policy: Our policy; the default one by default.
+        policy: Our policy; by default the recording's, or the default one.
         every: Seconds between looks.
 
     Returns:
         Ours first. The tuned rules know the service: 2 × its own errors, 1.5 × its own p99, from before the release
         where the recording holds that, otherwise from the baseline's first two minutes.
     """
-    policy = policy or Policy(recording.bounds_ms)
+    policy = policy or recording.policy or Policy(recording.bounds_ms)
     table = tabulate(recording.windows, len(recording.bounds_ms) + 1)
     times = look_times(recording, table, every)
     if not times:
         return []
     start = times[0] - every
-    rows = [_ours(recording, policy, table, times, start)]
+    rows = [_ours(recording, policy, table, with_end(times, table), start)]
     return rows + [_rival(rival, table, times, start) for rival in _rivals(recording, table, start, times[-1])]
 
 

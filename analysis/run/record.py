@@ -14,6 +14,8 @@ from analysis.providers.base import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
+    from analysis.model.policy import Policy
+
 __all__ = ["Progress", "Recorder", "Sums", "TellingSource", "record_counts"]
 
 _PIECE: Final = 1800.0
@@ -41,16 +43,35 @@ class Sums:
     pods: int = 0
 
 
+class _Tally:
+    """Adds up windows as they come: they are looked at every second."""
+
+    def __init__(self, windows: Iterable[Window] = ()) -> None:
+        self.attempts, self.errors = dict.fromkeys(Arm, 0), dict.fromkeys(Arm, 0)
+        self.pods: dict[Arm, set[str]] = {arm: set() for arm in Arm}
+        for window in windows:
+            self.add(window)
+
+    def add(self, window: Window) -> None:
+        for row in window.pods:
+            self.attempts[row.arm] += row.attempts
+            self.errors[row.arm] += row.errors
+            if row.pod:
+                self.pods[row.arm].add(row.pod)
+
+
 class Recorder:
     """Collects the windows of one release.
 
     Attributes:
-        bounds_ms: Upper bounds of the latency buckets, milliseconds; None while they are not known.
+        bounds_ms: Upper bounds of the latency buckets, milliseconds; empty to record no latencies, None while they are not
+            known.
         began: When the release began, Unix seconds. A canary's counts from before are another canary's.
         ended: When its judging ended, Unix seconds: what comes later is not recorded. None while it goes on.
         step_starts: When the share of traffic changed.
         pods_started: When pods started, where that is known.
         title: What it is, for people.
+        policy: What the judge was asked; None where that is not known.
     """
 
     def __init__(self, bounds_ms: Sequence[float] | None = None, *, began: float = -math.inf, title: str = "") -> None:
@@ -60,9 +81,11 @@ class Recorder:
         self.step_starts: tuple[float, ...] = ()
         self.pods_started: dict[str, float] = {}
         self.title = title
+        self.policy: Policy | None = None
         self._intake: Intake | None = None
         self._windows: list[Window] = []
         self._lines: list[str] = []
+        self._tally = _Tally()
         self._source_problems: dict[str, None] = {}
 
     @property
@@ -97,21 +120,21 @@ class Recorder:
         if self.bounds_ms is None:
             raise ValueError("bounds_ms is not known yet: set it before windows are added")
         self._intake = self._intake or Intake(len(self.bounds_ms) + 1)
+        if not self.bounds_ms:
+            windows = [replace(w, pods=tuple(replace(pod, latency=()) for pod in w.pods)) for w in windows]
+        silent = {window.start for window in windows if not window.pods}
         for window in self._intake.take(windows, math.inf):
-            kept = replace(window, pods=self._of_this_release(window) or (_SILENT,))
-            self._windows.append(kept)
-            self._lines.append("\n".join(window_lines(kept)))
+            pods = (_SILENT,) if window.start in silent else self._of_this_release(window)
+            if pods:
+                kept = replace(window, pods=pods)
+                self._windows.append(kept)
+                self._lines.append("\n".join(window_lines(kept)))
+                self._tally.add(kept)
 
     def sums(self) -> Mapping[Arm, Sums]:
         """What was recorded of each version."""
-        attempts, errors = dict.fromkeys(Arm, 0), dict.fromkeys(Arm, 0)
-        pods: dict[Arm, set[str]] = {arm: set() for arm in Arm}
-        for window in self.windows:
-            for row in window.pods:
-                attempts[row.arm] += row.attempts
-                errors[row.arm] += row.errors
-                pods[row.arm].add(row.pod)
-        return {arm: Sums(attempts[arm], errors[arm], len(pods[arm] - {""})) for arm in Arm}
+        tally = self._tally if self.ended is None else _Tally(self.windows)
+        return {arm: Sums(tally.attempts[arm], tally.errors[arm], len(tally.pods[arm])) for arm in Arm}
 
     def guessed(self) -> tuple[str, ...]:
         """Return the canary's pods whose start nobody told: they count as started when they were first seen."""
@@ -131,7 +154,11 @@ class Recorder:
         seen = {pod for window in self.windows for pod in (row.pod for row in window.pods) if pod}
         started = {**self._first_seen(), **{pod: time for pod, time in self.pods_started.items() if pod in seen}}
         return Recording(
-            self.bounds_ms or (), tuple(sorted(self.step_starts)), dict(sorted(started.items())), title=self.title
+            self.bounds_ms or (),
+            tuple(sorted(self.step_starts)),
+            dict(sorted(started.items())),
+            title=self.title,
+            policy=self.policy,
         )
 
     @property

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from analysis.model.verdict import Verdict
 
-__all__ = ["Look", "look_times", "looks", "replay"]
+__all__ = ["Look", "look_times", "looks", "replay", "with_end"]
 
 _SAME: Final = 1e-6
 
@@ -43,7 +43,7 @@ def replay(
 
     Args:
         samples: A recording, or several.
-        policy: Margins and probabilities; the default policy on the recording's own buckets by default.
+        policy: Margins and probabilities; by default the recording's, or the default policy on its own buckets.
         every: Seconds between looks.
         explain: Whether verdicts hold their evidence in words and intervals.
 
@@ -64,14 +64,11 @@ def looks(
     """Return the looks at one recording one by one, as ``replay`` does."""
     if not every > 0:
         raise ValueError(f"every is {every:g}: give the seconds between looks, above 0")
-    policy = policy or Policy(recording.bounds_ms)
+    policy = policy or recording.policy or Policy(recording.bounds_ms)
     if policy.bounds_ms != recording.bounds_ms:
         raise ValueError("the policy's bounds_ms are not the recording's boundsMs: use the recording's")
     table = tabulate(recording.windows, len(recording.bounds_ms) + 1)
-    times = look_times(recording, table, every)
-    if times and float(table.end[-1]) - times[-1] > _SAME:
-        times.append(float(table.end[-1]))  # a recording ends with the look that decided
-    for time in times:
+    for time in with_end(look_times(recording, table, every), table):
         part = table.rows(slice(0, int(np.searchsorted(table.end, time + _SAME, side="right"))))
         begun = [step for step in recording.step_starts if step < time]
         yield Look(
@@ -90,3 +87,9 @@ def look_times(recording: Recording, table: Table, every: float) -> list[float]:
     first = min([float(table.start[canary[0]]), *recording.step_starts])
     count = math.floor((float(table.end[-1]) - first) / every + 1e-9)
     return [first + every * number for number in range(1, count + 1)]
+
+
+def with_end(times: list[float], table: Table) -> list[float]:
+    """Return the times of looks and the end of the recording: a release that was judged ends with the look that decided."""
+    end = float(table.end[-1]) if times else 0.0
+    return [*times, end] if times and end - times[-1] > _SAME else times

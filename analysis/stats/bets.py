@@ -16,6 +16,7 @@ __all__ = [
     "LOG_STAKES_BETTER",
     "LOG_STAKES_SLOWER",
     "LOG_STAKES_WORSE",
+    "log_least_mean",
     "log_random_effects",
     "t_quantile",
 ]
@@ -24,6 +25,7 @@ _SMALLEST: Final = 0.02
 _LARGEST: Final = 8.0
 _STEPS: Final = 25
 _FINEST: Final = 0.01
+_SMALLEST_FLOAT: Final = float(np.finfo(np.float64).tiny)
 _WORTH_A_BET: Final = (0.25, 4.0)
 _WORTH_A_PROMOTION: Final = (0.15, 8.0)
 _WORTH_A_TILT: Final = (0.25, 8.0)
@@ -38,7 +40,10 @@ GRID: Final[Array] = _grid()
 """Log ratios of rates, canary to baseline, symmetric around 0 and evenly spaced in log."""
 
 _EDGES: Final[Array] = np.concatenate([[GRID[0]], (GRID[1:] + GRID[:-1]) / 2, [GRID[-1]]])
-_LOG_WIDTHS: Final[Array] = np.log(np.diff(_EDGES))
+_WIDTHS: Final[Array] = np.diff(_EDGES)
+_LOG_WIDTHS: Final[Array] = np.log(_WIDTHS)
+_MIDDLE: Final = _STEPS  # of the grid: no difference
+_REACH: Final[Array] = np.cumsum(_WIDTHS[_MIDDLE:] + np.append(0.0, _WIDTHS[_MIDDLE + 1 :]))
 
 
 def _log_stakes(sign: float, sizes: tuple[float, float]) -> Array:
@@ -77,6 +82,23 @@ def log_random_effects(scale: Array, dof: Array) -> Array:
     free = np.asarray(dof, dtype=np.float64)[..., None]
     density = _LOG_WIDTHS - (free + 1.0) / 2.0 * np.log1p((GRID / wide) ** 2 / free)
     return np.asarray(density - np.log(np.exp(density).sum(axis=-1, keepdims=True)))
+
+
+def log_least_mean(log_values: Array) -> Array:
+    """A lower bound of the log mean under every null of ``log_random_effects``, whatever its scale and freedom.
+
+    Weights that are symmetric and fall off from the middle are a mixture of uniform ones around it, of all widths (Khinchin
+    1938): the least mean under one of these bounds them all.
+
+    Args:
+        log_values: Logs of what is averaged, … × grid.
+    """
+    top = log_values.max(axis=-1, keepdims=True)
+    mass = np.exp(log_values - top) * _WIDTHS
+    around = mass[..., _MIDDLE:].copy()
+    around[..., 1:] += mass[..., _MIDDLE - 1 :: -1]
+    least = (around.cumsum(axis=-1) / _REACH).min(axis=-1)
+    return np.asarray(top[..., 0] + np.log(np.maximum(least, _SMALLEST_FLOAT)))
 
 
 def t_quantile(share: float, dof: float) -> float:

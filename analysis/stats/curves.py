@@ -3,7 +3,8 @@
 A bad request falls to the canary with probability ``q`` under equal rates. A bet on a log ratio ``x`` beyond a margin ``ρ``
 costs ``log(1 - q_ρ + q_ρ e^x) = c(x + log ρ) - c(log ρ)`` with ``c(x) = log(1 - q + q e^x)``: margins and bets only
 shift the argument of one curve. Curves add over cells, weighted by their bad requests; between grid points they are
-read by cubic Hermite interpolation with exact slopes (error below 1e-6 a thousand requests on this grid).
+read by cubic Hermite interpolation with exact slopes (error a bad request on this grid: below 1e-8 for ``|x| ≤ 1``, 3e-6 for
+``|x| ≤ 4``, 7e-5 for ``|x| ≤ 8``).
 """
 
 from __future__ import annotations
@@ -67,9 +68,9 @@ class Curves:
     def at(self, x: Array) -> Array:
         """Values at ``x`` (categories × bets), for each of the leading axes: … × categories × bets."""
         place = (np.arcsinh(x / _SCALE) * _PER_UNIT + _MIDDLE).astype(np.intp)
-        place = np.minimum(np.maximum(place, 0), _POINTS - 2)  # for whole numbers far faster than np.clip
+        place = np.minimum(np.maximum(place, 0), _POINTS - 2)  # faster than np.clip, for whole numbers by far
         width = _WIDTHS[place]
-        t = np.clip((x - _X[place]) / width, 0.0, 1.0)
+        t = np.minimum(np.maximum((x - _X[place]) / width, 0.0), 1.0)
         rest = 1.0 - t
         low = rest * rest * (1.0 + 2.0 * t)
         here = place + np.arange(0, x.shape[0] * _POINTS, _POINTS)[:, None]

@@ -31,13 +31,14 @@ def dispersion(sums: Array, attempts: Array, *, unit: float | None = None, prior
     """
     product = attempts[:-1] * attempts[1:]
     paired = (product > 0).astype(np.float64)
-    uses = np.zeros_like(attempts)  # how many of the differences each window is part of
+    uses = np.zeros(attempts.shape)  # how many of the differences each window is part of
     uses[:-1] = paired
     uses[1:] += paired
     rates = sums / np.where(attempts > 0, attempts, 1.0)
     steps = rates[..., 1:, :] - rates[..., :-1, :]
-    squares = (steps * steps * product).sum(axis=(-2, -1))
-    expected = (sums * uses).sum(axis=(-2, -1)) if unit is None else unit * (attempts * uses).sum()
+    each = (*sums.shape[:-2], -1)
+    squares = (steps * steps).reshape(each) @ product.ravel()
+    expected = sums.reshape(each) @ uses.ravel() if unit is None else unit * np.vdot(attempts, uses)
     if unit is not None and paired.any():  # in the same terms
         prior_weight = prior_weight * expected / paired.sum()
     total = expected + prior_weight

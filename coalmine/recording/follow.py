@@ -10,6 +10,7 @@ import aiohttp
 from analysis.model.counts import Arm
 from coalmine.recording.release import release_of
 from rollouts.engine.kube import KubeError
+from rollouts.engine.measure import policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -54,12 +55,14 @@ class Wish:
         last: The release that ended last, rather than the one that goes on or comes next.
         until: When to end even if the release goes on, Unix seconds; None to wait for its end.
         patience: Seconds to wait for the counts of a release's last moments.
+        latency: Whether latencies are recorded.
     """
 
     history: float
     last: bool
     until: float | None
     patience: float
+    latency: bool = True
 
 
 class Follower:
@@ -105,12 +108,14 @@ class Follower:
         """Record until the release has ended, or its time is over.
 
         Raises:
-            FollowError: There is no such Rollout, or no release to record.
+            FollowError: There is no such Rollout, or no release to record in that time.
             KubeError: The API server refuses to say what is asked first.
         """
         release = await self._found()
         if release is None:
-            return
+            raise FollowError(
+                "no release began in the time of --for: give it longer, or --last for the one that ended last"
+            )
         self._begin(release)
         since = release.began - self._wish.history
         feed = self._open_feed(release, since, self._arms)
@@ -145,17 +150,21 @@ class Follower:
             return found
         if before is not None and before.ended is not None:
             self._say(f"the last release has ended ({before.outcome}); --last records it")
+        waiting = False
         while found is None or (found.ended is not None and before is not None and found.began == before.began):
             if self._time_is_over():
                 return None
-            self._update(f"waiting for its next release{self._trouble}")
+            if not waiting:
+                self._say("waiting for the next release")
+                waiting = True
+            self._update(f"no release yet{self._trouble}")
             await self._sleep(_LOOK_SECONDS)
             found = await self._seen() or found
         return found
 
     def _begin(self, release: Release) -> None:
         recorder = self._recorder
-        recorder.began, recorder.title = release.began, release.title
+        recorder.began, recorder.title = release.began, recorder.title or release.title
         self.release = release
         ago = self._clock() - release.began
         self._say(f"{release.title} (began {ago:.0f} s ago)")
@@ -213,13 +222,18 @@ class Follower:
         recorder = self._recorder
         if feed.bounds is not None:
             if recorder.bounds_ms is None:
-                recorder.bounds_ms = feed.bounds
+                recorder.bounds_ms = feed.bounds if self._wish.latency else ()
             recorder.add(feed.take(), feed.problems)
+            if release.analysis is not None:
+                recorder.policy = policy_of(release.analysis, recorder.bounds_ms)
         trouble = f" ({feed.problem})" if feed.problem else self._trouble
         sums = recorder.sums()
-        counts = ", ".join(f"{arm.value} {sums[arm].attempts:,} requests ({sums[arm].errors:,} failed)" for arm in Arm)
+        canary, baseline = sums[Arm.CANARY], sums[Arm.BASELINE]
         seconds = max(recorder.until - release.began, 0.0) if recorder.windows else 0.0
-        self._update(f"{seconds:.0f} s, {counts}{trouble}")
+        self._update(
+            f"{seconds:.0f} s, canary {canary.attempts:,} attempts ({canary.errors:,} failed), "
+            f"baseline {baseline.attempts:,} ({baseline.errors:,}){trouble}"
+        )
 
     def _is_complete(self, feed: Feed, release: Release, give_up: float) -> bool:
         if release.ended is None or self._recorder.until >= release.ended - _SAME:

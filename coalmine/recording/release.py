@@ -12,6 +12,7 @@ from rollouts.core.notes import Notes
 from rollouts.core.observed import stamp
 
 if TYPE_CHECKING:
+    from rollouts.api.analysis import Analysis
     from rollouts.api.status import HistoryEntry
     from rollouts.core.naming import Names
     from rollouts.core.observed import Subject
@@ -46,6 +47,7 @@ class Release:
         weight: The canary's weight that is asked for now, percent.
         ended: When its judging ended; None while it goes on.
         outcome: How it ended, in words; empty while it goes on.
+        analysis: How it is judged; None where that cannot be read, or nothing is judged.
         replaced: The canary's pod that was replaced because it alone was worse; empty for none.
     """
 
@@ -56,6 +58,7 @@ class Release:
     weight: int
     ended: float | None
     outcome: str
+    analysis: Analysis | None = None
     replaced: str = ""
 
 
@@ -78,6 +81,7 @@ def release_of(subject: Subject) -> Release | None:
         weight=notes.weight,
         ended=ended,
         outcome="" if ended is None else _outcome(subject, notes),
+        analysis=subject.spec.analysis if subject.spec and subject.spec.analysis.counts else None,
         replaced=notes.replaced.name if notes.replaced else "",
     )
 

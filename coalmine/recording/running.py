@@ -1,12 +1,10 @@
-"""Runs a recording: from a cluster or from Prometheus, until it is complete or somebody ends it."""
+"""Runs a recording: from a cluster or from Prometheus."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import datetime as dt
-import signal
-import sys
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -15,7 +13,6 @@ import aiohttp
 
 from analysis.providers.base import Context, UnavailableError
 from analysis.providers.registry import open_counts
-from analysis.run.files import write_recording
 from analysis.run.record import record_counts
 from coalmine.recording.cluster import (
     KubeCluster,
@@ -31,7 +28,7 @@ from rollouts.core.notes import Notes
 from rollouts.engine.kube import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from analysis.api.prometheus import PrometheusCounts
@@ -43,10 +40,8 @@ if TYPE_CHECKING:
     from rollouts.engine.feeds import Feed
     from rollouts.engine.kube import Kube
 
-__all__ = ["ClusterOrder", "Output", "PrometheusOrder", "Tell", "attend", "record_prometheus", "record_rollout"]
+__all__ = ["ClusterOrder", "PrometheusOrder", "Tell", "record_prometheus", "record_rollout"]
 
-SAVE_SECONDS: Final = 30.0
-"""How often what is recorded so far is written, so that not even a kill -9 loses more."""
 _SETTLE_INTERVALS: Final = 5.0
 """After so many scrapes a window changes no more, whatever was late."""
 _MESH_PATIENCE: Final = 10.0
@@ -74,30 +69,6 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """Where the recording goes.
-
-    Attributes:
-        path: The file; None for standard output.
-    """
-
-    path: Path | None
-
-    def save(self, recorder: Recorder) -> None:
-        """Write what is recorded.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        if self.path is not None:
-            write_recording(self.path, recorder.lines())
-            return
-        for line in recorder.lines():
-            sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
-
-
-@dataclass(frozen=True, slots=True)
 class ClusterOrder:
     """A Rollout that is to be recorded.
 
@@ -109,8 +80,7 @@ class ClusterOrder:
         settings: Returns the settings of the Prometheus that counts come from, given the block that the Rollout has of one;
             None for the mesh.
         secrets: Values that were given.
-        latency: Whether latencies are recorded.
-        wish: Which release, and how long.
+        wish: Which release, how long, and what of it.
     """
 
     namespace: str
@@ -119,7 +89,6 @@ class ClusterOrder:
     mesh_url: str | None
     settings: Callable[[PrometheusCounts | None], PrometheusCounts | None]
     secrets: GivenSecrets
-    latency: bool
     wish: Wish
 
 
@@ -146,43 +115,6 @@ class PrometheusOrder:
     steps: tuple[float, ...]
 
 
-async def attend(work: Awaitable[None], recorder: Recorder, output: Output) -> bool:
-    """Wait until the work is done, or somebody ends it (Ctrl-C, SIGTERM); write what is there now and then.
-
-    Returns:
-        Whether it was ended before it was done.
-
-    Raises:
-        Exception: What the work raises.
-    """
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    working = asyncio.ensure_future(work)
-    stopping, saving = asyncio.create_task(stop.wait()), asyncio.create_task(_save_at_times(recorder, output))
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-        interrupted = not working.done()
-        for task in (working, stopping, saving):
-            task.cancel()
-        await asyncio.wait({working, stopping, saving})
-    if not interrupted:
-        working.result()
-    return interrupted
-
-
-async def _save_at_times(recorder: Recorder, output: Output) -> None:
-    while output.path is not None:
-        await asyncio.sleep(SAVE_SECONDS)
-        if recorder.windows:
-            with contextlib.suppress(OSError):  # it was possible at the start, and is told at the end if it is not then
-                output.save(recorder)
-
-
 async def record_rollout(order: ClusterOrder, recorder: Recorder, tell: Tell) -> None:
     """Record a release of a Rollout.
 
@@ -192,7 +124,7 @@ async def record_rollout(order: ClusterOrder, recorder: Recorder, tell: Tell) ->
         SourceError: The source of the counts cannot be used.
     """
     async with contextlib.AsyncExitStack() as stack:
-        kube = await stack.enter_async_context(connect(order.kubeconfig))
+        kube = await stack.enter_async_context(_connected(order.kubeconfig))
         cluster = KubeCluster(kube, order.namespace, order.name)
         subject = await cluster.rollout()
         if subject is None:
@@ -219,6 +151,17 @@ async def record_rollout(order: ClusterOrder, recorder: Recorder, tell: Tell) ->
             )
 
 
+@contextlib.asynccontextmanager
+async def _connected(kubeconfig: Path | None) -> AsyncIterator[Kube]:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            kube = await stack.enter_async_context(connect(kubeconfig))
+        except Exception as error:  # noqa: BLE001 - the client raises whatever a broken file makes it stumble over
+            where = "the pod's service account" if kubeconfig is None else f"the kubeconfig {kubeconfig}"
+            raise FollowError(f"{where} cannot be used ({error}): write --kubeconfig FILE, or set KUBECONFIG") from None
+        yield kube
+
+
 async def _feed_of(
     order: ClusterOrder, subject: Subject, kube: Kube, session: aiohttp.ClientSession, tell: Tell
 ) -> tuple[Callable[[Release, float, Mapping[str, Arm]], Feed], float]:
@@ -231,11 +174,13 @@ async def _feed_of(
             "has them too"
         )
     if settings is not None:
+        if order.wish.last and settings.canary is None:
+            tell.say("pods that are gone are not known by name: write --canary and --baseline to count them too")
         secret = cluster_secrets(kube, order.namespace, order.secrets.own)
         patience = _SETTLE_INTERVALS * settings.scrape_interval + settings.lateness + _MESH_PATIENCE
 
         def open_prometheus(_: Release, since: float, arms: Mapping[str, Arm]) -> Feed:
-            return prometheus_feed(settings, secret, time.time, since=since, arms=arms, latency=order.latency)
+            return prometheus_feed(settings, secret, time.time, since=since, arms=arms, latency=order.wish.latency)
 
         return open_prometheus, patience
     url = order.mesh_url or local_mesh_url(order.kubeconfig)

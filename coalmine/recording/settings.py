@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["FIELDS", "GivenSecrets", "SettingsError", "block_of", "settings_of"]
+__all__ = ["FIELDS", "LOGINS", "GivenSecrets", "SettingsError", "block_of", "settings_of"]
 
 FIELDS: Final = (
     "preset",
@@ -39,6 +39,8 @@ FIELDS: Final = (
     "timeout",
 )
 """Settings that have an option of their own name."""
+LOGINS: Final = ("token_file", "user", "password_file", "ca_file", "cert_file", "key_file", "insecure_skip_verify")
+"""Options that say who is asking."""
 _OPTIONS: Final = {"address": "--prometheus", "replicaLabels": "--replica-label"}
 _GIVEN: Final = "command-line"
 """Stands for a Secret's name where a value comes from an option."""
@@ -123,8 +125,7 @@ def settings_of(
 
     Args:
         block: Settings as a Rollout has them.
-        options: Values of ``FIELDS``, and ``prometheus``, ``token_file``, ``user``, ``password_file``, ``ca_file``,
-            ``cert_file``, ``key_file``, ``insecure_skip_verify``. None and empty values stand for "not given".
+        options: Values of ``FIELDS`` and ``LOGINS``, and ``prometheus``. None and empty values stand for "not given".
         secrets: Takes the values that options and environment name.
         env: The environment.
 

@@ -168,7 +168,7 @@ class Measuring:
             notes=notes,
             analysis=analysis,
             pods_started=known.started,
-            now=now,
+            now=now - (self._order.source.lateness if self._order.source else 0.0),
         )
 
     def _problems(self, analysis: Analysis) -> tuple[str, ...]:

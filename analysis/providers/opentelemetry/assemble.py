@@ -55,22 +55,22 @@ class Assembly:
         """
         for reporter in pod.reporters.values():
             chosen = [one for one in _chosen(reporter, self.settings) if one[0].metric in self.metrics.names]
-            if any(_overlap(stream, points) for stream, _, points in chosen):
+            begin = min((time for *_, points in chosen if (time := self._first(points)) is not None), default=None)
+            if begin is None:
+                continue
+            if any(_overlap(stream, [one for one in points if one.time >= begin]) for stream, _, points in chosen):
                 words = "two processes report as one: give each its own service.instance.id; neither is counted"
                 self.problems[f"pod {name}: {words}"] = None
                 continue
             target = ",".join(f"{key}={value}" for key, value in reporter.resource)
-            begin = min((time for *_, points in chosen if (time := self._first(points)) is not None), default=None)
-            if begin is None:
-                continue
             for stream, attributes, points in chosen:
                 route = attributes.get(self.metrics.route, "") if self.metrics.route else ""
+                inside = [one for one in points if one.time >= begin]
                 for kind in self._kinds(stream, attributes):
-                    samples = self._samples(name, stream, [one for one in points if one.time >= begin], kind)
-                    if samples and not stream.delta and points[0].time < begin < points[-len(samples)].time:
-                        # It was there before, so it did not begin with its first sample here.
-                        samples.insert(0, Sample(begin / _NANO, None))
-                    if samples:
+                    if samples := self._samples(name, stream, inside, kind):
+                        if _continues(points, len(points) - len(inside), begin):
+                            # It was there before, so it did not begin with its first sample here.
+                            samples.insert(0, Sample(begin / _NANO, None))
                         yield Series(arm, name, str(stream), kind, samples, target, route, delta=stream.delta)
 
     def _first(self, points: Sequence[Point]) -> int | None:
@@ -105,11 +105,12 @@ def histograms(pod: Pod, settings: OpenTelemetryCounts, metrics: Metrics) -> Ite
 
 
 def latest_gaps(pod: Pod) -> Iterator[float]:
-    """Yield the seconds between the last two points of each stream; those of deltas tell nothing, as they may be silent."""
+    """Yield the seconds between the last two exports of each reporter; delta streams tell nothing, as they may be silent."""
     for reporter in pod.reporters.values():
-        for stream, points in reporter.streams.items():
-            if not stream.delta and len(points) > 1:
-                yield (points[-1].time - points[-2].time) / _NANO
+        counted = (points for stream, points in reporter.streams.items() if not stream.delta)
+        times = sorted({point.time for points in counted for point in points[-2:]})
+        if len(times) > 1:
+            yield (times[-1] - times[-2]) / _NANO
 
 
 def unit_of(stream: Stream, metrics: Metrics) -> float | None:
@@ -125,6 +126,14 @@ def _chosen(
         attributes = resource | dict(stream.attributes)
         if points and all(holds(match, attributes) for match in settings.attributes):
             yield stream, attributes, points
+
+
+def _continues(points: Sequence[Point], first: int, begin: int) -> bool:
+    """Whether the first point after ``begin`` counts on from one before it."""
+    if not first or points[first].time == begin:
+        return False
+    start = points[first].start
+    return start is None or start <= points[first - 1].time
 
 
 def _overlap(stream: Stream, points: Sequence[Point]) -> bool:

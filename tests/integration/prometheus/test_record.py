@@ -17,7 +17,9 @@ from analysis.model.policy import ErrorPolicy, Policy
 from analysis.model.verdict import Decision
 from analysis.providers.prometheus import open_counts
 from analysis.run.files import read_recording
+from analysis.run.record import Recorder
 from analysis.run.replay import replay
+from coalmine.recording.cluster import prometheus_feed
 
 pytestmark = pytest.mark.integration
 BOUNDS = (100.0, 1000.0)
@@ -51,7 +53,7 @@ async def release(make):
     """A canary that fails every second request, and the Prometheus that scraped it; since when, and until when."""
     server, (stable, canary) = await make("payment-a", "payment-canary-b")
     since = time.time()
-    for _ in range(8):
+    for _ in range(5):
         stable.serve("200", 200)
         canary.serve("200", 20)
         canary.serve("500", 20, "1")
@@ -82,7 +84,7 @@ async def test_a_release_is_judged_again_as_it_would_have_been_live(release, con
     recorded_until = recording.windows[-1].end  # what was not settled yet is not in it
     live = [w for w in await source.read(since - 60, until) if w.end <= recorded_until]
     await source.close()
-    assert sum(pod.errors for w in live for pod in w.pods) == 160
+    assert sum(pod.errors for w in live for pod in w.pods) == 100
     rows = [(w.start, p) for w in recording.windows for p in w.pods]
     expected = [(w.start, p) for w in live for p in w.pods if p.arm is Arm.BASELINE or w.start >= since]
     assert sorted(rows, key=repr) == sorted(expected, key=repr)
@@ -104,7 +106,7 @@ async def test_what_lies_ahead_is_recorded_until_somebody_ends_it_and_all_on_std
     since = time.time() - 30
     process = await start(*options(server, since, since + 3600), "-o", "-")
     recorded = asyncio.create_task(process.communicate())
-    for _ in range(3):
+    for _ in range(2):
         stable.serve("200", 10)
         canary.serve("200", 10)
         await asyncio.gather(stable.scraped(3), canary.scraped(3))
@@ -148,3 +150,29 @@ async def test_a_prometheus_that_is_not_there_leaves_no_file(tmp_path):
     assert "nothing was recorded" in err
     assert "127.0.0.1:9" in err
     assert not path.exists()
+
+
+async def test_a_rollouts_own_prometheus_is_asked_for_the_pods_that_the_cluster_names(make, context, eventually):
+    server, (stable, canary) = await make("payment-a", "payment-canary-b")
+    settings = PrometheusCounts(address=server.address, preset="Http", scrape_interval=1, lateness=0)
+    arms = {"payment-a": Arm.BASELINE}
+    feed = prometheus_feed(settings, context.secret, time.time, since=time.time() - 60, arms=arms, latency=True)
+    recorder = Recorder()
+    arms["payment-canary-b"] = Arm.CANARY  # it came later
+    stable.serve("200", 50)
+    canary.serve("200", 4)
+    canary.serve("500", 1, "1")
+
+    async def complete():
+        if feed.bounds is not None:
+            recorder.bounds_ms = feed.bounds
+            recorder.add(feed.take(), feed.problems)
+        return {arm: (sums.attempts, sums.errors) for arm, sums in recorder.sums().items()} == {
+            Arm.BASELINE: (50, 0),
+            Arm.CANARY: (5, 1),
+        }
+
+    await eventually(complete, "what was served")
+    assert recorder.bounds_ms == BOUNDS
+    assert recorder.guessed() == ("payment-canary-b",)
+    await feed.close()

@@ -21,15 +21,11 @@ def record(shop, file, *more):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def judged(recording):
-    """As the shop's Rollout says: no warm-up for errors, no latency."""
-    policy = Policy(recording.bounds_ms, errors=ErrorPolicy(warm_up=0.0), latency=None)
-    return replay(recording, policy)
-
-
 def test_a_bad_release_is_recorded_as_it_happens_and_once_more_from_what_the_mesh_holds(shop, tmp_path):
     shop.open(rate=60)
     recorder = record(shop, tmp_path / "live.jsonl.gz")
+    assert recorder.stderr
+    assert "waiting for the next release" in recorder.stderr.readline()
     shop.push("v2", errors=0.4)
     code, _ = shop.rollout_status()
     assert code == 1
@@ -46,16 +42,20 @@ def test_a_bad_release_is_recorded_as_it_happens_and_once_more_from_what_the_mes
     assert set(pods) == set(live.pods_started)
     assert sorted(str(arm) for arm in pods.values()) == ["baseline", "baseline", "canary"]
     assert live.windows[0].start < internal["began"]
-    looks = judged(live)
-    assert [look.verdict.decision for look in looks].count(Decision.ROLL_BACK) in {1, 2}
-    assert looks[-1].verdict.decision is Decision.ROLL_BACK
+    assert live.policy == Policy(live.bounds_ms, errors=ErrorPolicy(warm_up=0.0), latency=None)
+    assert replay(live)[-1].verdict.decision is Decision.ROLL_BACK
 
     again = record(shop, tmp_path / "again.jsonl", "--last")
     _, said = again.communicate(timeout=60)
     assert again.returncode == 0, said
     held = read_recording(tmp_path / "again.jsonl")
-    assert judged(held)[-1].verdict.decision is Decision.ROLL_BACK
+    assert replay(held)[-1].verdict.decision is Decision.ROLL_BACK
     assert total(held, live.windows[0].start) == total(live, live.windows[0].start)
+
+    wrong = record(shop, tmp_path / "wrong.jsonl", "--preset", "Http")
+    _, said = wrong.communicate(timeout=60)
+    assert wrong.returncode == 1
+    assert "--preset is about Prometheus, and this Rollout's counts do not come from there" in " ".join(said.split())
 
 
 def total(recording, since):

@@ -118,6 +118,8 @@ PODS = st.builds(
 
 
 @example([Window(-1.7976931348623157e308, 0.0, ())])
+@example([Window(-1.0, 0.0, (PodCounts(Arm.CANARY, "a", 0, 10**154),))])
+@example([Window(-1.0, 0.0, (PodCounts(Arm.CANARY, "a", 2**53, 2**53, (2**53, 0, 0)),))])
 @given(st.lists(st.builds(Window, st.floats(), st.floats(), st.lists(PODS, max_size=3).map(tuple)), max_size=8))
 def test_whatever_comes_the_judge_answers_without_a_verdict_on_nonsense(windows):
     ledger = Ledger(3)

@@ -1,13 +1,15 @@
 """The judge's answers: one sentence each."""
 
 from dataclasses import replace
+from functools import partial
 from statistics import median
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.judges import judge
+from analysis.judges import judge, judge_table
+from analysis.judges.table import tabulate
 from analysis.model.counts import Arm, PodCounts, Window
 from analysis.model.policy import ErrorPolicy, LatencyPolicy, Policy
 from analysis.model.verdict import Decision
@@ -143,6 +145,18 @@ def test_nothing_measured_is_no_data_and_an_outage_of_metrics_is_no_verdict(rele
     later = good.look(now=epoch + 120)
     assert later.decision is Decision.NO_DATA
     assert "60 s" in later.summary
+
+
+def test_a_source_that_is_scraped_may_be_one_scrape_late(release):
+    seconds = release(seconds=120)
+    table = tabulate(seconds.windows(), len(seconds.policy.bounds_ms) + 1)
+    start = float(table.start[0])
+    scraped = table.merged([], 15.0)
+    length, end = float(scraped.end[-1] - scraped.start[-1]), float(scraped.end[-1])
+    ask = partial(judge_table, scraped, seconds.policy, pods_started={}, step_starts=(start,))
+    assert length > 1.0
+    assert ask(now=end + 15 + 2 * length).decision is Decision.PROMOTE
+    assert ask(now=end + 16 + 2 * length).decision is Decision.NO_DATA
 
 
 def test_silence_of_the_canary_alone_is_not_no_data(release):

@@ -7,11 +7,14 @@ import itertools
 import json
 import math
 import stat
+from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.cli import analysis as command
 from analysis.judges import judge
 from analysis.model.counts import Arm, PodCounts, Window
 from analysis.model.policy import Policy
@@ -106,14 +109,13 @@ def test_a_silent_second_is_known_to_be_empty_and_a_gap_is_not():
 def test_what_came_before_overlaps_or_is_no_count_is_left_out_and_said():
     recorder = recorded(window(1, STABLE), window(2, STABLE))
     recorder.add([window(2, STABLE), window(1.5, CANARY), window(3, counts(Arm.CANARY, "c", -1))], ["a reset"])
-    assert [w.start for w in recorder.windows] == [1, 2, 3]
-    assert recorder.windows[2].pods == (PodCounts(Arm.BASELINE, "", 0, 0),)
+    assert [w.start for w in recorder.windows] == [1, 2]  # what cannot be a count is unknown, not silence
     assert recorder.problems[0] == "a reset"
     assert any("negative" in problem for problem in recorder.problems)
 
 
 def test_another_releases_canary_is_not_recorded_nor_what_comes_after_the_end():
-    recorder = recorded(*(window(n, STABLE, CANARY) for n in range(6)), began=2.0)
+    recorder = recorded(window(-1, CANARY), *(window(n, STABLE, CANARY) for n in range(6)), began=2.0)
     recorder.ended = 4.0
     found = reloaded(recorder)
     assert [[p.pod for p in w.pods] for w in found.windows] == [
@@ -306,6 +308,35 @@ def test_a_cut_off_gzip_is_said_and_no_traceback(tmp_path):
     with pytest.raises(InvalidRecording, match=r"r\.jsonl\.gz: cannot be read"):
         read_recording(path)
     assert math.isinf(Recorder(BOUNDS).until)
+
+
+def test_a_recording_is_judged_as_its_own_policy_says_unless_another_is_asked_for(release):
+    bad = release(canary_errors=(0.05,), rps=1000.0, seconds=8)
+    recorder = Recorder(bad.policy.bounds_ms)
+    recorder.step_starts, recorder.pods_started, recorder.policy = bad.steps, bad.starts, bad.policy
+    recorder.add(bad.windows())
+    found = reloaded(recorder)
+    assert replay(found)[-1].verdict.decision is Decision.ROLL_BACK
+    patient = Policy(found.bounds_ms)  # its first ten seconds do not count
+    assert replay(found, patient)[-1].verdict.decision is Decision.CONTINUE
+
+
+def test_options_change_the_recordings_policy_and_nothing_else_of_it(release, tmp_path):
+    bad = release(canary_errors=(0.05,), rps=1000.0, seconds=8)
+    recorder = Recorder(bad.policy.bounds_ms)
+    recorder.step_starts, recorder.pods_started = bad.steps, bad.starts
+    recorder.policy = replace(bad.policy, latency=None)
+    recorder.add(bad.windows())
+    write_recording(tmp_path / "r.jsonl", recorder.lines())
+
+    def decided(*options):
+        result = CliRunner().invoke(command, ["replay", str(tmp_path / "r.jsonl"), "--json", *options])
+        last = json.loads(result.output.splitlines()[-1])
+        return last["decision"], {entry["metric"] for entry in last["evidence"]}
+
+    assert decided() == ("RollBack", {"errors", "gross-errors"})
+    assert decided("--errors-warm-up", "10") == ("Continue", {"errors", "gross-errors"})
+    assert decided("--latency-warm-up", "1")[1] >= {"errors", "latency"}
 
 
 def test_the_last_look_has_everything_that_was_recorded():

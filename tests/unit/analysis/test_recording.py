@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.model.counts import Arm, PodCounts, Window
+from analysis.model.policy import ErrorPolicy, Policy
 from analysis.model.recording import FORMAT, InvalidRecording, Recording, dump, load
 
 HEADER = json.dumps({"format": FORMAT, "boundsMs": [10, 100]})
+BOUNDS = (10.0, 100.0)
+UNUSUAL = Policy(BOUNDS, ErrorPolicy(2.0, 0.01, 0.0, 0.05, 1.1, 0.001), None, 0.02, 0.1)
 
 
 @st.composite
@@ -26,7 +29,8 @@ def recordings(draw):
             pods.append(PodCounts(arm, pod, attempts, draw(st.integers(0, attempts)), latency, attempts, 0, route))
         if pods:
             windows.append(Window(float(second), second + 1.0, tuple(pods)))
-    return Recording((10.0, 100.0), (0.0,), {"a": 1.5}, tuple(windows), draw(st.text(max_size=5)))
+    policy = draw(st.sampled_from([None, Policy(BOUNDS), UNUSUAL]))
+    return Recording(BOUNDS, (0.0,), {"a": 1.5}, tuple(windows), draw(st.text(max_size=5)), policy)
 
 
 @given(recordings())
@@ -69,3 +73,10 @@ def test_overlaps_doubles_and_a_missing_header_are_refused():
         load([])
     with pytest.raises(InvalidRecording, match="boundsMs must be above 0 and ascending"):
         load([json.dumps({"format": FORMAT, "boundsMs": [10, 5]})])
+
+
+def test_a_policy_that_cannot_be_is_refused_and_what_it_leaves_out_is_the_default():
+    policy = load([json.dumps({"format": FORMAT, "policy": {"latency": None, "errors": {"warmUp": 1}}})]).policy
+    assert policy == Policy((), ErrorPolicy(warm_up=1.0), None)
+    with pytest.raises(InvalidRecording, match="rollbackAlpha"):
+        load([json.dumps({"format": FORMAT, "policy": {"rollbackAlpha": 2}})])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import math
 from dataclasses import dataclass
+from random import Random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 POD = "payment-a"
@@ -53,6 +55,16 @@ def expected(lived):
     return sum(latency), sum(sum(one.failed) for one in lived), latency
 
 
+# A counter of the process before, that counts again long after the restart.
+AGAIN = [
+    Interval((5, 0, 0), (1, 0, 0)),
+    *(Interval((5, 0, 0), (0, 0, 0), restarts=not number) for number in range(30)),
+    Interval((5, 0, 0), (2, 0, 0)),
+]
+
+
+@example(lived=AGAIN[:8] + AGAIN[-1:], delta=False, renamed=False, order=Random(1), repeated=0)
+@example(lived=AGAIN, delta=False, renamed=False, order=Random(1), repeated=0)
 @given(
     lived=intervals,
     delta=st.booleans(),
@@ -114,6 +126,32 @@ def test_of_lost_exports_only_what_is_known_is_counted(otlp, lived, lost, delta)
         assert found == (expected(known) if known else (0, 0, ()))
     told = any("has no samples for" in one for one in bench.source.problems)
     assert told == any(end - begin > 4 for begin, end in spans[1:])
+
+
+pods = st.lists(st.tuples(st.booleans(), st.integers(0, 12)), min_size=25, max_size=25)
+
+
+@given(stable=pods, canary=pods, phase=st.integers(0, 9), delta=st.booleans())
+@settings(deadline=None, max_examples=25)
+def test_reading_on_gives_the_same_windows_as_reading_all(otlp, stable, canary, phase, delta):
+    bench, read = otlp.bench(lateness="12s"), []  # no export is under way for longer
+    arriving = []
+    for name, offset, life in ((POD, 0, stable), ("payment-canary-b", phase, canary)):
+        for number, (lost, delay) in enumerate(life):
+            begin, end = otlp.EPOCH + offset + INTERVAL * number, otlp.EPOCH + offset + INTERVAL * (number + 1)
+            start, count = (begin, 7) if delta else (otlp.EPOCH + offset, 7 * (number + 1))
+            point = otlp.histogram(SERVED, start, end, (count, 0, 0))
+            metric = otlp.latencies(point, temporality=otlp.DELTA if delta else otlp.CUMULATIVE)
+            if not lost:
+                arriving.append((end + delay, number, otlp.message(name, metric)))
+    arriving.sort(key=lambda one: one[0])
+    for second in range(0, 400, 10):  # as the controller reads: from the end of the last window on
+        while arriving and arriving[0][0] <= otlp.EPOCH + second:
+            at, _, message = arriving.pop(0)
+            bench.send(message, at)
+        bench.now = otlp.EPOCH + second
+        read.extend(asyncio.run(bench.source.read(read[-1].end if read else otlp.EPOCH - 60, bench.now)))
+    assert read == list(asyncio.run(bench.source.read(otlp.EPOCH - 60, bench.now)))
 
 
 @given(

@@ -77,6 +77,14 @@ def test_after_a_while_such_a_pod_begins_anew(otlp, make):
     assert otlp.totals(bench.windows()) == {POD: (0, 0, (0, 0, 0))}
 
 
+def test_what_is_sent_twice_is_kept_once(otlp, make):
+    bench = make()
+    bench.send(export(otlp, POD, otlp.EPOCH), otlp.EPOCH)
+    once = bench.store.numbers
+    bench.send(export(otlp, POD, otlp.EPOCH), otlp.EPOCH)
+    assert bench.store.numbers == once > 0
+
+
 def test_who_was_silent_for_long_has_not_begun_when_it_comes_back(otlp, make):
     bench = make()
     busy, rare = {"path": "/busy"}, {"path": "/rare"}

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from analysis.model.counts import Arm, PodCounts, Window
+from analysis.model.policy import Policy
 from analysis.run.record import Recorder
 from coalmine.recording.follow import Follower, FollowError, Wish
 from rollouts.api.rollout import HistoryEntry, RolloutSpec, RolloutStatus, WorkloadRef
@@ -38,6 +39,7 @@ class World:
         self.said: list[str] = []
         self.shown: list[str] = []
         self.arms: dict[str, Arm] = {}
+        self.recorder = Recorder()
 
     # the cluster
 
@@ -71,7 +73,9 @@ class World:
     def take(self):
         until = min(self.now, self.silent_from)
         found = [
-            Window(t, t + 1, (PodCounts(Arm.BASELINE, "stable-0", 9, 0), PodCounts(Arm.CANARY, "canary-0", 1, 1)))
+            Window(
+                t, t + 1, (PodCounts(Arm.BASELINE, "stable-0", 9, 0, (8, 1)), PodCounts(Arm.CANARY, "canary-0", 1, 1))
+            )
             for t in (self.told + n for n in range(int(until - self.told)))
         ]
         self.told = max(until, self.told)
@@ -93,7 +97,7 @@ class World:
         self.script[START + seconds] = lambda: [setattr(self, name, value) for name, value in changes.items()]
 
     async def follow(self, **wish):
-        recorder = Recorder()
+        recorder = self.recorder
         follower = Follower(
             self, self.open, recorder,
             Wish(**{"history": 60.0, "last": False, "until": None, "patience": 10.0, **wish}),
@@ -144,18 +148,31 @@ async def test_the_next_release_is_waited_for_and_recorded_from_its_history_to_i
     assert recorder.bounds_ms == (10.0,)
     assert recorder.title == "shop/payment: shop:2"
     assert recorder.step_starts == (START + 20,)
+    assert recorder.policy == Policy((10.0,))
     assert recorder.pods_started == {"stable-0": START - 900, "canary-0": START + 5}
     assert world.arms["canary-0"] is Arm.CANARY
     canary = [w.start - START for w in recorder.windows if any(p.arm is Arm.CANARY for p in w.pods)]
     assert canary == [float(second) for second in range(10, 60)]
     assert world.closed
     assert world.said == [
+        "waiting for the next release",
         "shop/payment: shop:2 (began 0 s ago)",
         "step 1 began after 10 s: 10 %",
         "step 2 began after 30 s: 50 %",
         "it ended after 50 s: RolledBack: errors",
     ]
-    assert world.shown[0] == "waiting for its next release"
+    assert world.shown[0] == "no release yet"
+
+
+async def test_latencies_are_left_out_where_nobody_wants_them_and_a_title_of_ones_own_is_kept(world):
+    world.notes = notes(State.JUDGING, -10, -5, weight=10)
+    world.recorder = Recorder(title="mine")
+    recorder = await world.follow(until=START + 5, latency=False)
+    assert recorder.bounds_ms == ()
+    assert not any(pod.latency for window in recorder.windows for pod in window.pods)
+    assert recorder.problems == ()
+    assert recorder.policy.latency is None
+    assert recorder.title == "mine"
 
 
 async def test_a_release_that_goes_on_is_recorded_from_its_beginning(world):
@@ -175,7 +192,9 @@ async def test_the_last_one_is_recorded_only_when_it_is_asked_for(world):
     assert span(recorder) == (-260, -100)
     assert recorder.step_starts == (START - 190,)
     world.said.clear()
-    assert not (await world.follow(until=START + 30)).windows
+    world.recorder = Recorder()
+    with pytest.raises(FollowError, match="no release began in the time of --for"):
+        await world.follow(until=START + 30)
     assert "--last records it" in world.said[0]
 
 
@@ -198,7 +217,7 @@ async def test_a_deleted_rollout_and_a_next_release_end_it_where_it_was_seen_las
     world.at(20, notes=None)
     assert span(await world.follow()) == (-70, 19)
     assert world.said[-1].endswith("the Rollout was deleted")
-    world.now, world.notes = START, notes(State.JUDGING, -10, -5, weight=10)
+    world.now, world.recorder, world.notes = START, Recorder(), notes(State.JUDGING, -10, -5, weight=10)
     world.at(20, notes=notes(State.STARTING, 18))
     assert span(await world.follow()) == (-70, 19)
     assert world.said[-1].endswith("the next release has begun")

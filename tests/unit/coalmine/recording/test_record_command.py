@@ -47,6 +47,7 @@ def test_the_other_commands_are_still_there():
     [
         ((), "write the NAME of a Rollout, or --prometheus URL"),
         (("--last", *ASKED), "--last belongs to the NAME"),
+        (("-n", "shop", *ASKED), "--namespace belongs to the NAME"),
         (ASKED, "write --since TIME"),
         (("payment", "--since", "5m"), "the Rollout tells them itself"),
         ((*ASKED, *ARMS, "--since", "5m", "--until", "1m", "--for", "3m"), "--for and --until both say when to end"),
