@@ -38,6 +38,7 @@ class RouteStatuses:
         self._world = world
         self._now = now
         self._known: dict[str, dict[str, Any]] = {}
+        self._present: set[str] = set()
         self._dirty = asyncio.Event()
 
     def seen(self, manifest: dict[str, Any]) -> None:
@@ -57,12 +58,18 @@ class RouteStatuses:
             world = self._world()
             if world is None:
                 continue
-            self._known = {r.ref.uid: self._known[r.ref.uid] for r in world.http_routes if r.ref.uid in self._known}
+            self._forget({r.ref.uid for r in world.http_routes})
             for rule in world.http_routes:
                 manifest = self._known.get(rule.ref.uid)
                 # A world that is older than the object says nothing about it.
                 if manifest and manifest["metadata"].get("generation", 0) == rule.generation:
                     await self._write(manifest, world.translated.states.get(rule.ref.uid, ()))
+
+    def _forget(self, present: set[str]) -> None:
+        """Drop what was deleted; what the world does not know yet is kept for the next one."""
+        for uid in self._present - present:
+            self._known.pop(uid, None)
+        self._present = present
 
     async def _write(self, manifest: dict[str, Any], states: Sequence[ParentState]) -> None:
         before = (manifest.get("status") or {}).get("parents") or []
