@@ -102,10 +102,14 @@ class MarkFailed:
 
 @dataclass(frozen=True)
 class ClearFailed:
-    """Take that mark off again, for a new release."""
+    """Take that mark off again, for a new release.
+
+    Meant for the object rather than the version that was seen: the deployment controller writes the status at the same
+    moment, and whoever asks `kubectl rollout status` now does not wait for a second try.
+    """
 
     deployment: str
-    resource_version: str
+    uid: str
     message: str
 
 

@@ -59,7 +59,7 @@ def _news(c: Context) -> Iterator[Action]:
     d = c.deployment
     releasing = c.notes.state in RELEASE | {State.SUPERSEDING} and c.revision != c.status.failed_revision
     if releasing and d.paused and d.marked_failed:
-        yield ClearFailed(d.name, d.resource_version, f"Coalmine releases revision {c.revision} step by step")
+        yield ClearFailed(d.name, d.uid, f"Coalmine releases revision {c.revision} step by step")
 
 
 def _adoption(c: Context) -> Iterator[Action]:

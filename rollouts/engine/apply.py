@@ -153,7 +153,8 @@ class Applier:
             "lastUpdateTime": now,
             "lastTransitionTime": now,
         }
-        body = {"metadata": {"resourceVersion": action.resource_version}, "status": {"conditions": [condition]}}
+        seen = {"resourceVersion": action.resource_version} if isinstance(action, MarkFailed) else {"uid": action.uid}
+        body = {"metadata": seen, "status": {"conditions": [condition]}}
         path = object_path(_APPS, "Deployment", subject.namespace, action.deployment)
         await self._patch(f"{path}/status", body, STRATEGIC)
 

@@ -2,6 +2,7 @@
 
 The status goes first and only onto the very version that was decided from: whoever decided from an old view (a second
 controller, a late watch) fails there and does nothing. A crash after it loses nothing, as actions follow from the state.
+Only an earlier release's mark goes off before it, as `kubectl rollout status` may ask within some ten milliseconds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rollouts.api.names import GROUP, VERSION
 from rollouts.api.rollout import Analysis
+from rollouts.core.actions import ClearFailed
 from rollouts.core.decide import decide
 from rollouts.core.machine import RELEASE
 from rollouts.core.metrics import planned
@@ -24,10 +26,10 @@ from rollouts.engine.kube import ConflictError
 from rollouts.engine.measuring import Measuring, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rollouts.api.rollout import RolloutStatus
-    from rollouts.core.actions import Plan
+    from rollouts.core.actions import Action, Plan
     from rollouts.core.observed import Subject
     from rollouts.engine.cache import Cache, Key
     from rollouts.engine.kube import Kube
@@ -141,13 +143,18 @@ class Reconciler:
         return body
 
     async def _carry_out(self, key: Key, body: Mapping[str, Any], subject: Subject, plan: Plan) -> None:
+        now = [a for a in plan.actions if isinstance(a, ClearFailed)]
+        await self._apply(key, subject, now)
         await self._write_status(key, body, subject, plan.status)
         for announcement in plan.events:
             if announcement.number > self._posted.get(subject.uid, 0):
                 if self._clock() - announcement.at < _MOST_EVENTS_AGE:
                     await post_event(self._kube, subject, announcement, self._instance)
                 self._posted[subject.uid] = announcement.number
-        for action in plan.actions:
+        await self._apply(key, subject, [a for a in plan.actions if a not in now])
+
+    async def _apply(self, key: Key, subject: Subject, actions: Iterable[Action]) -> None:
+        for action in actions:
             _LOG.info("%s/%s: %s", *key, _brief(action))
             await self._applier.apply(subject, action)
 

@@ -34,6 +34,15 @@ def fits(shown: str, printed: str) -> bool:
     return all(word in printed.split() for word in words)
 
 
+def state(home: Path) -> str:
+    """What is going on in the cluster, for people who read the failure."""
+    kubectl = ["kubectl", f"--kubeconfig={home}/coalmine/local/default/kubeconfig", "-n", "shop"]
+    asked = (["get", "rollout,deployment,replicaset,pod"], ["get", "rollout", "-o", "yaml"], ["get", "events"])
+    answers = [subprocess.run([*kubectl, *a], capture_output=True, text=True, timeout=60, check=False) for a in asked]
+    logs = (home / "coalmine/local/default").rglob("controller*.log")
+    return "\n".join([a.stdout + a.stderr for a in answers] + [log.read_text()[-5000:] for log in logs])
+
+
 @pytest.mark.integration
 def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
     steps = transcript()
@@ -44,6 +53,9 @@ def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
         done = subprocess.run(
             ["bash"], input=script, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600, check=True
         )
+    except subprocess.TimeoutExpired as error:
+        printed = b"".join(part or b"" for part in (error.stdout, error.stderr)).decode()
+        pytest.fail(f"not done in {error.timeout:.0f} s\n{printed}\n{state(tmp_path)}")
     finally:
         subprocess.run([".venv/bin/coalmine", "local", "down", "--delete"], cwd=ROOT, env=env, check=True)
     outputs = re.split(rf"^{marker} (\d+)\n", done.stdout, flags=re.MULTILINE)
