@@ -79,6 +79,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="How long each step of a root's exchange lasts at least: longer than kubelets take to refresh files.",
 )
 @click.option(
+    "--ca-secret",
+    envvar="COALMINE_CA_SECRET",
+    default="",
+    help="Secret with an intermediate to sign with, as Istio's cacerts or a Certificate of cert-manager; by default "
+    "cacerts, if it is there, and a root of the mesh's own otherwise.",
+)
+@click.option(
     "--mount-root",
     default="",
     help="What precedes the paths of mounted files in pods; '.' for pods that are processes.",

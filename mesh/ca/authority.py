@@ -32,7 +32,7 @@ class _Issued:
     leaf: Leaf
     identity: Identity | None
     renew: datetime
-    root: x509.Certificate
+    roots: frozenset[x509.Certificate]
 
 
 class Authority:
@@ -57,7 +57,6 @@ class Authority:
         self._clock = clock
         self._chance = chance
         self._roots = roots
-        self._root = roots.active.certificate
         self._issuer = self._make_issuer()
         self._issued: dict[str, _Issued] = {}
 
@@ -68,9 +67,8 @@ class Authority:
 
     def adopt(self, roots: Roots) -> None:
         """Sign with other roots from now on; every certificate of another one is renewed when it is next asked for."""
-        self._roots = roots
-        if roots.active.certificate != self._root:
-            self._root = roots.active.certificate
+        before, self._roots = self._roots.active, roots
+        if roots.active != before:
             self._issuer = self._make_issuer()
 
     def workload(self, proxy: str, identity: Identity) -> Leaf:
@@ -80,6 +78,16 @@ class Authority:
     def server(self, *hosts: str) -> Leaf:
         """Return the certificate of the control plane under these names; the same one until it is due."""
         return self._current(" ".join(hosts), None, hosts)
+
+    @property
+    def issuer(self) -> Pair:
+        """What signs workloads' certificates."""
+        return self._issuer
+
+    @property
+    def issued(self) -> dict[str, Leaf]:
+        """The certificates of all proxies."""
+        return {proxy: i.leaf for proxy, i in self._issued.items() if i.identity is not None}
 
     def due(self) -> bool:
         """Say whether a certificate is to be renewed."""
@@ -98,18 +106,26 @@ class Authority:
             leaf = issue(self._issuer, now, self.leaf_life, uri=identity.uri if identity else "", hosts=hosts)
             life = leaf.expires - now
             renew = now + life * (0.5 + _JITTER * (2 * self._chance() - 1))
-            issued = self._issued[key] = _Issued(leaf, identity, renew, self._root)
+            issued = self._issued[key] = _Issued(leaf, identity, renew, frozenset(self._roots.active.roots))
         return issued.leaf
 
     def _is_due(self, issued: _Issued) -> bool:
-        # A certificate of an earlier issuer under the same root is as good as any until its own time comes.
-        return issued.root is not self._root or self._clock() >= issued.renew
+        # A certificate of an earlier issuer under the same roots is as good as any until its own time comes.
+        now = self._clock()
+        if issued.roots != frozenset(self._roots.active.roots):
+            return True
+        # An issuer that has ended makes nothing better.
+        return now >= issued.renew and self._issuer.expires > now
 
     def _renew_issuer(self) -> None:
+        if self._roots.active.anchors:
+            return  # it is somebody else's to renew
         now = self._clock()
         short = self._issuer.expires - now < max(2 * self.leaf_life, _ISSUER_LIFE / 3)
         if short and self._issuer.expires < self._roots.active.expires:
             self._issuer = self._make_issuer()
 
     def _make_issuer(self) -> Pair:
+        if self._roots.active.anchors:
+            return self._roots.active
         return make_intermediate(self._roots.active, self._clock(), max(_ISSUER_LIFE, 4 * self.leaf_life))

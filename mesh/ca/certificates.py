@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = [
     "BACKDATE",
     "Leaf",
     "Pair",
+    "SigningKey",
     "issue",
     "load_certificate",
     "load_pair",
@@ -31,14 +32,30 @@ __all__ = [
 BACKDATE: Final = timedelta(minutes=5)
 """Certificates begin a little in the past, so that a node whose clock is behind does not refuse them."""
 _ORGANIZATION: Final = "cluster.local"
+SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+"""What an authority signs with: our own have elliptic curves, those that others make are often RSA."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A certificate of an authority and its key."""
+    """A certificate of an authority and its key.
+
+    Attributes:
+        certificate: It.
+        key: Its key.
+        above: What lies between it and its root, the nearest first.
+        anchors: The roots to trust for it; none where it is a root itself.
+    """
 
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    key: SigningKey
+    above: tuple[x509.Certificate, ...] = ()
+    anchors: tuple[x509.Certificate, ...] = ()
+
+    @property
+    def roots(self) -> tuple[x509.Certificate, ...]:
+        """The roots to trust for what it signs."""
+        return self.anchors or (self.certificate,)
 
     @property
     def certificate_pem(self) -> bytes:
@@ -52,8 +69,8 @@ class Pair:
 
     @property
     def expires(self) -> datetime:
-        """When it ends."""
-        return self.certificate.not_valid_after_utc
+        """When it ends, or what lies above it."""
+        return min(found.not_valid_after_utc for found in (self.certificate, *self.above))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +105,7 @@ def make_intermediate(root: Pair, now: datetime, life: timedelta) -> Pair:
 
 
 def issue(issuer: Pair, now: datetime, life: timedelta, *, uri: str = "", hosts: Sequence[str] = ()) -> Leaf:
-    """Return a certificate; it ends no later than its issuer does.
+    """Return a certificate; it ends no later than its issuer does, and now where that has ended already.
 
     Args:
         issuer: The issuing certificate.
@@ -98,7 +115,7 @@ def issue(issuer: Pair, now: datetime, life: timedelta, *, uri: str = "", hosts:
         hosts: DNS names and addresses, for a server.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    ends = min(now + life, issuer.expires)
+    ends = max(min(now + life, issuer.expires), now)
     names = [x509.UniformResourceIdentifier(uri)] if uri else []
     builder = (
         _builder(x509.Name([]), issuer.certificate.subject, key, now, ends)
@@ -107,12 +124,13 @@ def issue(issuer: Pair, now: datetime, life: timedelta, *, uri: str = "", hosts:
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
+        .add_extension(_issued_by(issuer), critical=False)
         # Critical, since the subject is empty (RFC 5280, 4.2.1.6).
         .add_extension(x509.SubjectAlternativeName([*names, *map(_host, hosts)]), critical=True)
     )
     certificate = builder.sign(issuer.key, hashes.SHA256())
-    return Leaf(pem_of(certificate) + issuer.certificate_pem, _key_pem(key), certificate.not_valid_after_utc)
+    chain = b"".join(map(pem_of, (certificate, issuer.certificate, *issuer.above)))
+    return Leaf(chain, _key_pem(key), certificate.not_valid_after_utc)
 
 
 def load_certificate(pem: bytes) -> x509.Certificate:
@@ -128,16 +146,17 @@ def load_pair(certificate: bytes, key: bytes) -> Pair:
     """Return a certificate with its key.
 
     Raises:
-        ValueError: One of them cannot be read, the key is not an EC key, or it is another certificate's.
+        ValueError: One of them cannot be read, the key is of another kind, or it is another certificate's.
     """
     loaded = load_certificate(certificate)
-    private = serialization.load_pem_private_key(key, password=None)
-    if not isinstance(private, ec.EllipticCurvePrivateKey):
-        msg = "the key is not an elliptic-curve key"
-        raise ValueError(msg)  # noqa: TRY004 - what is wrong is the content of a Secret, not a caller's type
+    try:
+        private = serialization.load_pem_private_key(key, password=None)
+    except TypeError as error:
+        raise ValueError("the key is encrypted") from error
+    if not isinstance(private, SigningKey):
+        raise ValueError("the key is neither an elliptic-curve key nor an RSA key")  # noqa: TRY004 - a Secret's content
     if private.public_key() != loaded.public_key():
-        msg = "the key is not the certificate's"
-        raise ValueError(msg)
+        raise ValueError("the key is not the certificate's")
     return Pair(loaded, private)
 
 
@@ -146,7 +165,16 @@ def pem_of(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _issued_by(issuer: Pair) -> x509.AuthorityKeyIdentifier:
+    """Return how a certificate names its issuer's key: as the issuer's own does, which others may compute otherwise."""
+    try:
+        named = issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(named.value)
+
+
+def _key_pem(key: SigningKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -165,7 +193,7 @@ def _authority(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
-    signs: ec.EllipticCurvePrivateKey,
+    signs: SigningKey,
     *,
     now: datetime,
     ends: datetime,

@@ -15,6 +15,7 @@ from mesh.ca.roots import Held, SecretError, dump, first, load, next_step
 from mesh.proxy.identityfiles import CONFIG_MAP, MOUNT, config_map_data
 from mesh.wiring.kinds import CONFIG_MAPS, NAMESPACES, SECRETS
 from mesh.wiring.kube import AbsentError, ConflictError, KubeError
+from mesh.wiring.pluggedca import NotYetError, PluggedSecret
 from mesh.wiring.reflector import Reflector
 from mesh.xds.resources import LDS, SDS, Resource, pack
 from mesh.xds.tls import LEAF, ROOTS, leaf_secret, roots_secret
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from mesh.ads.session import Session
-    from mesh.ca.certificates import Leaf
+    from mesh.ca.certificates import Leaf, Pair
     from mesh.ca.roots import Roots
     from mesh.ir.services import Workload
+    from mesh.resolve.problems import Problem
     from mesh.wiring.kube import Kube
 
 __all__ = ["ROTATE_ANNOTATION", "SECRET", "IdentityConfig", "IdentityKeeper", "create_or_read"]
@@ -51,6 +53,7 @@ class IdentityConfig:
         leaf_life: How long a workload's certificate lives.
         hold: How long each step of a root's exchange lasts at least.
         mount_root: What precedes the paths of mounted files.
+        plugged: Name of the Secret with somebody else's issuing certificate; empty for ``cacerts``, where that is there.
     """
 
     namespace: str
@@ -58,6 +61,7 @@ class IdentityConfig:
     leaf_life: timedelta
     hold: timedelta
     mount_root: str = ""
+    plugged: str = ""
 
 
 def _now() -> datetime:
@@ -72,6 +76,7 @@ class IdentityKeeper:
         config: What is told.
         authority: It.
         manifest: The Secret.
+        plugged: The Secret with somebody else's issuing certificate.
         changed: Called when proxies must be offered other secrets.
 
     Attributes:
@@ -85,11 +90,14 @@ class IdentityKeeper:
         config: IdentityConfig,
         authority: Authority,
         manifest: dict[str, Any],
+        plugged: PluggedSecret,
+        *,
         changed: Callable[[], None],
     ) -> None:
         self._kube = kube
         self._config = config
         self._authority = authority
+        self._plugged = plugged
         self._manifest = manifest
         self._changed = changed
         self._dirty = asyncio.Event()
@@ -106,10 +114,17 @@ class IdentityKeeper:
         Raises:
             KubeError: The Secret can neither be read nor made, for now.
             SecretError: It does not hold what it should.
+            NotYetError: Nothing was ever signed, and what is to sign cannot be used.
         """
-        manifest = await create_or_read(kube, config.namespace)
+        plugged = PluggedSecret(kube, config.namespace, config.plugged, clock=_now)
+        manifest = await create_or_read(kube, config.namespace, plugged)
         authority = Authority(_roots_of(manifest), clock=_now, leaf_life=config.leaf_life)
-        return cls(kube, config, authority, manifest, changed)
+        return cls(kube, config, authority, manifest, plugged, changed=changed)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the Secret that somebody else writes."""
+        return (self._plugged.problem,) if self._plugged.problem else ()
 
     def secrets(self, workload: Workload) -> tuple[Resource, ...]:
         """Return the secrets of a pod's proxy: its certificate and the roots."""
@@ -184,6 +199,7 @@ class IdentityKeeper:
         notes = manifest["metadata"].get("annotations") or {}
         asked = notes.get(ROTATE_ANNOTATION)
         wanted = asked is not None and asked != notes.get(_DONE)
+        plugged = await self._wanted_issuer(roots)
         following = next_step(
             roots,
             self._held(proxies),
@@ -191,14 +207,27 @@ class IdentityKeeper:
             wanted=wanted,
             hold=self._config.hold,
             leaf_life=self._config.leaf_life,
+            plugged=plugged,
         )
         if following is roots:
             return
         written = {**manifest, "data": _encoded(dump(following))}
-        if wanted and following.phase == "adding":
+        if wanted and plugged is None and following.phase == "adding":
             written["metadata"] = {**manifest["metadata"], "annotations": {**notes, _DONE: asked}}
-        log.info("exchange of the root: %s -> %s", roots.phase, following.phase)
+        if following.phase != roots.phase:
+            log.info("exchange of the root: %s -> %s", roots.phase, following.phase)
+        else:
+            log.info("another issuing certificate, until %s", following.active.expires.isoformat())
         self._adopt(await self._kube.replace(SECRETS, written))
+
+    async def _wanted_issuer(self, roots: Roots) -> Pair | None:
+        """Return what somebody plugs in; while that is spoilt, what was plugged in before."""
+        before = self._plugged.problem
+        found = await self._plugged.read()
+        if self._plugged.problem != before:
+            self._changed()
+        present = roots.next or roots.active
+        return present if found is None and self._plugged.problem and present.anchors else found
 
     def _adopt(self, manifest: dict[str, Any]) -> None:
         if manifest.get("data") == self._manifest.get("data"):
@@ -229,15 +258,28 @@ class IdentityKeeper:
         self.server.renew(leaf.chain, leaf.key)
 
 
-async def create_or_read(kube: Kube, namespace: str) -> dict[str, Any]:
-    """Return the Secret; of several control planes that start at once, one makes it and all use that one."""
+async def create_or_read(kube: Kube, namespace: str, plugged: PluggedSecret | None = None) -> dict[str, Any]:
+    """Return the Secret; of several control planes that start at once, one makes it and all use that one.
+
+    Args:
+        kube: The client.
+        namespace: Where it is.
+        plugged: What signs in a new mesh, where it is there; a root of our own otherwise.
+
+    Raises:
+        NotYetError: There is no Secret yet, and what is plugged in cannot be used.
+    """
     try:
         return await kube.get(SECRETS, namespace, SECRET)
     except AbsentError:
+        issuer = await plugged.read() if plugged else None
+        if plugged and plugged.problem:
+            raise NotYetError(f"{plugged.source}: {plugged.problem.message}") from None
         meta = {"namespace": namespace, "name": SECRET, "labels": _LABELS}
         manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque"}
-        if await kube.create(SECRETS, {**manifest, "data": _encoded(dump(first(_now())))}):
-            log.info("made a new root: Secret %s/%s", namespace, SECRET)
+        if await kube.create(SECRETS, {**manifest, "data": _encoded(dump(first(_now(), issuer)))}):
+            what = plugged.source if plugged and issuer else "a new root"
+            log.info("Secret %s/%s: certificates are signed by %s", namespace, SECRET, what)
         return await kube.get(SECRETS, namespace, SECRET)
 
 

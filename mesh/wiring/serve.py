@@ -29,6 +29,7 @@ from mesh.wiring.control import Control, Sources
 from mesh.wiring.endpoints import PodEndpoints, SliceEndpoints
 from mesh.wiring.identity import IdentityConfig, IdentityKeeper
 from mesh.wiring.kube import Kube, KubeError
+from mesh.wiring.pluggedca import NotYetError
 from mesh.wiring.reports import Reports
 from mesh.wiring.routestatus import RouteStatuses
 from mesh.wiring.splitstatus import SplitStatuses
@@ -76,6 +77,7 @@ class ServeConfig:
         certificate_seconds: How long a workload's certificate lives.
         root_hold_seconds: How long each step of a root's exchange lasts at least.
         mount_root: What precedes the paths of mounted files in pods.
+        ca_secret: Name of a Secret with an issuing certificate; empty for ``cacerts``, where that is there.
         access_log_percent: How many requests and connections each sidecar logs.
     """
 
@@ -98,6 +100,7 @@ class ServeConfig:
     certificate_seconds: float = 24 * 3600
     root_hold_seconds: float = 180
     mount_root: str = ""
+    ca_secret: str = ""
     access_log_percent: float = 0
 
 
@@ -132,17 +135,18 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
         observe=observation(config.access_log_percent),
     )
 
-    def published() -> None:
+    def offer() -> None:
         ads.publish()
         if control.world is not None:
-            reports.tell(control.world.problems)
+            reports.tell((*control.world.problems, *keeper.problems))
+
+    def published() -> None:
+        offer()
+        if control.world is not None:
             routes.refresh()
             present = {f"{namespace}/{pod}" for namespace, pod in control.world.workloads}
             store.retain(present)
             keeper.retain(present)
-
-    def offer() -> None:
-        ads.publish()
 
     keeper = await _identity(config, kube, offer, stopped)
     tokens = Tokens(kube, clock=time.monotonic)
@@ -212,13 +216,16 @@ async def _identity(
         leaf_life=dt.timedelta(seconds=config.certificate_seconds),
         hold=dt.timedelta(seconds=config.root_hold_seconds),
         mount_root=config.mount_root,
+        plugged=config.ca_secret,
     )
     while not stopped.is_set():
         try:
             return await IdentityKeeper.start(kube, wanted, changed)
         except KubeError as error:
             log.warning("the mesh's Secret in namespace %s: %s; again in %.0f s", config.namespace, error, _RETRY)
-            await asyncio.sleep(_RETRY)
+        except NotYetError as error:
+            log.error("%s; again in %.0f s", error, _RETRY)  # noqa: TRY400 - the trace tells an operator nothing
+        await asyncio.sleep(_RETRY)
     raise RuntimeError("ended before the mesh's Secret could be read")
 
 
