@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import grpc.aio
 
+from mesh.ads.gate import Gate
 from mesh.ads.messages import build_of, decode, encode
 from mesh.ads.session import Session
 from mesh.proxy.callers import RefusedError, bearer_token
@@ -16,6 +17,7 @@ from mesh.proxy.callers import RefusedError, bearer_token
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from mesh.ads.gate import Refusal
     from mesh.ads.messages import Response
     from mesh.proxy.callers import Authenticate
     from mesh.xds.resources import Snapshot
@@ -76,6 +78,10 @@ class AdsServer:
         clock: Monotonic seconds.
         changed: Called in the event loop when a proxy has come, gone, acknowledged or refused.
         authenticate: Checks that a stream is its proxy's; None takes everybody's word, which only tests do.
+        refused: Called with what proxies have newly refused.
+
+    Attributes:
+        gate: Decides who is offered what the source has.
     """
 
     def __init__(
@@ -85,12 +91,15 @@ class AdsServer:
         clock: Callable[[], float],
         changed: Callable[[], None] = lambda: None,
         authenticate: Authenticate | None = None,
+        refused: Callable[[list[Refusal]], None] = lambda _: None,
     ) -> None:
+        self.gate: Final = Gate()
         self.grpc: Final = grpc.aio.server(options=_OPTIONS)
         self._source = source
         self._clock = clock
         self._changed = changed
         self._authenticate = authenticate
+        self._refused = refused
         self._streams: dict[str, list[_Stream]] = {}
         self._ticker: asyncio.Task[None] | None = None
         handler = grpc.stream_stream_rpc_method_handler(self._serve)
@@ -174,6 +183,7 @@ class AdsServer:
                 if request.error is not None:
                     log.warning("%s refused %s: %s", stream.proxy, request.type_url, request.error)
                 stream.send(stream.session.receive(request, self._clock()))
+                self._learn(stream)
                 if request.nonce:
                     self._changed()
         except RefusedError as error:
@@ -202,14 +212,34 @@ class AdsServer:
         if stream in streams:
             streams.remove(stream)
             log.info("%s disconnected", stream.proxy)
-        if not streams:
-            self._streams.pop(stream.proxy, None)
+        if not streams and self._streams.pop(stream.proxy, None) is not None:
+            self.gate.leave(stream.proxy)
+            self._offer_waiting()
         self._changed()
 
-    def _offer(self, stream: _Stream) -> None:
+    def _learn(self, stream: _Stream) -> None:
+        """Let the gate know what a proxy has said; whom it lets pass now is offered what it waits for."""
+        if stream.session is not self.session(stream.proxy) or not self.gate.learn(stream.proxy, stream.session):
+            return
+        if news := self.gate.news():
+            self._refused(news)
+        self._offer(stream, known=True)
+        self._offer_waiting()
+
+    def _offer_waiting(self) -> None:
+        for proxy in self.gate.waiting:
+            for stream in list(self._streams.get(proxy, ())):
+                self._offer(stream, known=True)
+
+    def _offer(self, stream: _Stream, *, known: bool = False) -> None:
+        """Send what the gate lets pass of what the source has, or of what it had last."""
         try:
-            if (snapshot := self._source(stream.proxy)) is not None:
-                stream.send(stream.session.offer(snapshot, self._clock()))
+            desired = self.gate.desired(stream.proxy) if known else self._source(stream.proxy)
+            if desired is None:
+                return
+            now = self._clock()
+            if (snapshot := self.gate.offer(stream.proxy, desired, stream.session, now)) is not None:
+                stream.send(stream.session.offer(snapshot, now))
         except Exception as error:
             log.exception("configuration of %s cannot be made", stream.proxy)
             stream.fail(error)
@@ -217,6 +247,8 @@ class AdsServer:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
+            if self.gate.tick(self._clock()):
+                self._offer_waiting()
             for streams in list(self._streams.values()):
                 for stream in streams:
                     stream.send(stream.session.tick(self._clock()))

@@ -23,7 +23,7 @@ from mesh.ads.messages import Response
 from mesh.xds.resources import CDS, ECDS, EDS, LDS, RDS, SDS, TYPES, Resource, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from mesh.ads.ledger import Refused
     from mesh.ads.messages import Request
@@ -100,15 +100,6 @@ class Session:
         oldest = min(told, key=lambda mark: mark.generation)
         return None if oldest.clusters & self._ledgers[CDS].pending else oldest.generation
 
-    def refusal(self, uid: str) -> str | None:
-        """Return what the proxy said when it refused the present state of a TrafficSplit; None when it did not."""
-        mark = self._snapshot.splits.get(uid) if self._snapshot else None
-        if mark is None:
-            return None
-        found = [(RDS, name) for name in sorted(mark.routes)] + [(CDS, name) for name in sorted(mark.clusters)]
-        refused = next((told for where in found if (told := self._refused_now(*where))), None)
-        return refused.message if refused else None
-
     @property
     def ledgers(self) -> Mapping[str, Ledger]:
         """The account of each type, to be read only."""
@@ -117,6 +108,15 @@ class Session:
     def holds(self, type_url: str) -> Mapping[str, str]:
         """Return name and version of what the proxy has accepted."""
         return dict(self._ledgers[type_url].held)
+
+    def holds_all(self, types: Iterable[str]) -> bool:
+        """Say whether the proxy has accepted all that it has asked for of some types."""
+        for type_url in types:
+            ledger = self._ledgers[type_url]
+            asked = ledger.pending if ledger.wildcard else ledger.pending & ledger.names
+            if asked or any(self._refused_now(type_url, name) for name in ledger.refused):
+                return False
+        return self._ledgers[CDS].started and self._ledgers[LDS].started
 
     def _refused_now(self, type_url: str, name: str) -> Refused | None:
         ledger = self._ledgers[type_url]

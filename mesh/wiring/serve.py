@@ -155,7 +155,10 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
         return ads.session(proxy)
 
     control = Control(builder, published, keeper.secrets)
-    statuses = SplitStatuses(kube, world=lambda: control.world, session=session, now=_now)
+    def refusal(proxy: str, uid: str) -> str | None:
+        return ads.gate.refusal(proxy, uid)
+
+    statuses = SplitStatuses(kube, world=lambda: control.world, session=session, refusal=refusal, now=_now)
     ads = AdsServer(control.snapshot, clock=time.monotonic, changed=statuses.refresh, authenticate=tokens.admit)
     otlp.add_to_server(ads.grpc, store, tokens.admit)
     endpoints = PodEndpoints() if config.endpoints == "pods" else SliceEndpoints(kube, control.changed)

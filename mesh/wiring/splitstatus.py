@@ -38,6 +38,7 @@ class SplitStatuses:
         kube: The client.
         world: Returns the present world.
         session: Returns a proxy's session.
+        refusal: Returns why a proxy does not get a TrafficSplit's present state; None where it refused nothing.
         now: The time, RFC 3339.
     """
 
@@ -47,11 +48,13 @@ class SplitStatuses:
         *,
         world: Callable[[], World | None],
         session: Callable[[str], Session | None],
+        refusal: Callable[[str, str], str | None],
         now: Callable[[], str],
     ) -> None:
         self._kube = kube
         self._world = world
         self._session = session
+        self._refusal = refusal
         self._now = now
         self._known: dict[str, TrafficSplitStatus] = {}
         self._dirty = asyncio.Event()
@@ -102,7 +105,7 @@ class SplitStatuses:
 
     def _proxy(self, name: str, uid: str) -> ProxyState:
         session = self._session(name)
-        return ProxyState(name, session.generation(uid), session.refusal(uid)) if session else ProxyState(name)
+        return ProxyState(name, session.generation(uid), self._refusal(name, uid)) if session else ProxyState(name)
 
     async def _write(self, rule: Rule[TrafficSplitSpec], status: TrafficSplitStatus) -> None:
         ref = rule.ref

@@ -285,21 +285,3 @@ def test_a_reconnected_proxy_that_holds_the_weights_has_acknowledged_them(proxy)
     assert proxy.session.generation("u") is None
     proxy.ask(RDS, OUTBOUND_ROUTES, held={OUTBOUND_ROUTES: "r1"})
     assert proxy.session.generation("u") == 7
-
-
-def test_a_refusal_is_told_until_the_next_version(proxy):
-    mark = {"u": SplitMark(1, frozenset({"a"}))}
-    proxy.start(snap({"a": "1"}, splits=mark))
-    proxy.nack(only(proxy.offer(snap({"a": "1"}, routes="bad", splits=mark))), "no such thing")
-    assert proxy.session.refusal("u") == "no such thing"
-    proxy.offer(snap({"a": "1"}, routes="r3", splits=mark))
-    assert proxy.session.refusal("u") is None
-
-
-def test_a_refused_backend_is_told_as_a_refusal_of_the_split(proxy):
-    mark = {"u": SplitMark(1, frozenset({"a", "b"}))}
-    proxy.start(snap({"a": "1"}, splits={}))
-    clusters = only(proxy.offer(snap({"a": "1", "b": "bad"}, routes="r2", vital={"a", "b"}, splits=mark)))
-    assert proxy.nack(clusters, "b is bad") == []
-    assert proxy.session.refusal("u") == "b is bad"
-    assert proxy.session.generation("u") is None
