@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from crds.base import Duration, Resource, ServiceName
+from crds.base import Resource, ServiceName
 from crds.schema import Rule, list_map, rules
+from mesh.api.wire import PositiveTime
 
 __all__ = [
     "Acknowledged",
@@ -32,11 +33,14 @@ class OutlierDetection(Resource):
     consecutive_5xx_errors: Annotated[
         int,
         Field(
-            ge=0, alias="consecutive5xxErrors", description="5xx answers in a row that eject a pod; 0 turns this off."
+            ge=0,
+            le=2**32 - 1,
+            alias="consecutive5xxErrors",
+            description="5xx answers in a row that eject a pod; 0 turns this off.",
         ),
     ] = 5
-    interval: Annotated[Duration, Field(description="How often ejected pods are looked at again.")] = 30.0
-    base_ejection_time: Annotated[Duration, Field(description="How long a first ejection lasts.")] = 30.0
+    interval: Annotated[PositiveTime, Field(description="How often ejected pods are looked at again.")] = 30.0
+    base_ejection_time: Annotated[PositiveTime, Field(description="How long a first ejection lasts.")] = 30.0
     max_ejection_percent: Annotated[
         int, Field(ge=0, le=100, description="At most this share of the pods is ejected at a time.")
     ] = 50

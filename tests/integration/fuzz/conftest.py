@@ -84,6 +84,10 @@ WORDS: dict[str, list[Any]] = {
     "bind": ["127.0.0.1", "unix:///a"],
     "path": ["/", "/api", "/api/{*}"],
     "value": ["/", "/api", "a"],
+    "backends": [
+        [{"service": "payment", "weight": 100}],
+        [{"service": "payment", "weight": 90}, {"service": "payment-canary", "weight": 10}],
+    ],
 }
 """What lets resources meet each other and the Services, by the field's name."""
 LONGEST = 2
@@ -126,8 +130,8 @@ def of(annotation: Any, name: str, meta: list[Any]) -> st.SearchStrategy[Any]:  
         return of(args[0], name, [*args[1:], *meta])
     if any(getattr(m, "func", None) is parse_duration for m in meta):
         return times
-    if any(isinstance(w, dict) for w in WORDS.get(name, [])) and (origin is dict):
-        return rarely(st.sampled_from(WORDS[name]), st.dictionaries(texts, texts, max_size=1), 5)
+    if origin in {dict, tuple} and (whole := [w for w in WORDS.get(name, []) if not isinstance(w, str)]):
+        return st.sampled_from(whole)
     if origin is Literal:
         return st.sampled_from([a for a in args if a is not None])
     if origin is tuple:
