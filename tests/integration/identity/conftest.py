@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import collections
+import contextlib
 import json
 import sys
 import uuid
@@ -17,7 +19,7 @@ from cryptography import x509
 from coalmine.local.layout import MESH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from coalmine.local.cluster import LocalCluster
     from coalmine.local.kube import Kubectl
@@ -145,6 +147,37 @@ class Mesh:
         """The roots that this namespace's ConfigMap holds."""
         pem = self.get("configmap", "coalmine-ca-root")["data"]["root-cert.pem"]
         return x509.load_pem_x509_certificates(pem.encode())
+
+
+@contextlib.asynccontextmanager
+async def send_load(mesh: Any, *, pause: float = 0.02) -> AsyncIterator[collections.Counter[str]]:
+    """Send requests from caller to payment until the block ends."""
+    outcomes: collections.Counter[str] = collections.Counter()
+    proxy, over = f"http://{mesh.address('caller')}:15001", asyncio.Event()
+
+    async def send() -> None:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+            while not over.is_set():
+                try:
+                    async with session.get("http://payment/", proxy=proxy) as response:
+                        secure = "x-forwarded-client-cert" in await response.json(content_type=None)
+                        outcomes[f"{response.status} {'mtls' if secure else 'plaintext'}"] += 1
+                except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                    outcomes[repr(error)] += 1
+                await asyncio.sleep(pause)
+
+    senders = [asyncio.create_task(send()) for _ in range(3)]
+    try:
+        yield outcomes
+    finally:
+        over.set()
+        await asyncio.gather(*senders)
+
+
+@pytest.fixture
+def load() -> Any:
+    """Return what sends requests meanwhile: ``async with load(mesh) as outcomes``."""
+    return send_load
 
 
 @pytest.fixture(scope="session")

@@ -3,50 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import collections
-import contextlib
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import pytest
 
 from coalmine.local.layout import MESH
 from mesh.wiring.identity import create_or_read
 from mesh.wiring.kube import Kube
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 pytestmark = pytest.mark.integration
 
 LIFE_SECONDS = 8
 ROTATIONS = 20
-
-
-@contextlib.asynccontextmanager
-async def load(mesh: Any, *, pause: float = 0.02) -> AsyncIterator[collections.Counter[str]]:
-    """Send requests from caller to payment until the block ends."""
-    outcomes: collections.Counter[str] = collections.Counter()
-    proxy, over = f"http://{mesh.address('caller')}:15001", asyncio.Event()
-
-    async def send() -> None:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-            while not over.is_set():
-                try:
-                    async with session.get("http://payment/", proxy=proxy) as response:
-                        secure = "x-forwarded-client-cert" in await response.json(content_type=None)
-                        outcomes[f"{response.status} {'mtls' if secure else 'plaintext'}"] += 1
-                except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                    outcomes[repr(error)] += 1
-                await asyncio.sleep(pause)
-
-    senders = [asyncio.create_task(send()) for _ in range(3)]
-    try:
-        yield outcomes
-    finally:
-        over.set()
-        await asyncio.gather(*senders)
 
 
 @pytest.fixture
@@ -61,7 +29,7 @@ def short_lived(make_mesh, cluster, monkeypatch):
     cluster.restart(MESH)
 
 
-async def test_no_request_fails_while_certificates_are_renewed(short_lived):
+async def test_no_request_fails_while_certificates_are_renewed(short_lived, load):
     mesh = short_lived
     seen: dict[str, set[str]] = {"caller": set(), "payment": set()}
     async with load(mesh) as outcomes, asyncio.timeout(ROTATIONS * LIFE_SECONDS * 2):
@@ -73,7 +41,7 @@ async def test_no_request_fails_while_certificates_are_renewed(short_lived):
     assert outcomes["200 mtls"] > 100
 
 
-async def test_no_request_fails_while_the_root_is_exchanged(mesh, eventually):
+async def test_no_request_fails_while_the_root_is_exchanged(mesh, eventually, load):
     mesh.connection_per_request()
     before = mesh.secret["root-cert.pem"]
     where = ("-n", "coalmine-system")
@@ -101,7 +69,7 @@ async def test_no_request_fails_while_the_root_is_exchanged(mesh, eventually):
     assert "x-forwarded-client-cert" in await mesh.call()
 
 
-async def test_a_control_plane_that_is_restarted_keeps_the_root(mesh, cluster, eventually):
+async def test_a_control_plane_that_is_restarted_keeps_the_root(mesh, cluster, eventually, load):
     before = mesh.secret
     async with load(mesh) as outcomes:
         first = await mesh.serial("payment")
