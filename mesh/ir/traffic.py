@@ -25,6 +25,7 @@ __all__ = [
     "Refusal",
     "Retries",
     "Route",
+    "Share",
     "Split",
     "StringMatch",
     "TcpHost",
@@ -42,6 +43,11 @@ class ClusterKey:
     service: str
     port: int
     subset: str = ""
+
+    @property
+    def host(self) -> ServiceKey:
+        """The Service."""
+        return (self.namespace, self.service)
 
     @property
     def name(self) -> str:
@@ -155,6 +161,21 @@ Discovery = Literal["eds", "dns", "dns-round-robin", "request"]
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """The pods of one backend, and how many of the new connections go to them.
+
+    Attributes:
+        service: The backend.
+        weight: Its share among the others; 0 keeps the connections that are open.
+        endpoints: Its pods.
+    """
+
+    service: str
+    weight: int
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Upstream:
     """A cluster with its treatment and its endpoints.
 
@@ -164,12 +185,15 @@ class Upstream:
         endpoints: Where its requests go; names instead of addresses where they are looked up.
         discovery: Where the endpoints come from: the control plane, DNS, DNS with one address at a time, or the host of
             each request.
+        shares: The endpoints by backend, where a TrafficSplit lies over connections: a change of weights changes
+            endpoints alone, so that no connection ends.
     """
 
     key: ClusterKey
     policy: Policy
     endpoints: tuple[Endpoint, ...]
     discovery: Discovery = "eds"
+    shares: tuple[Share, ...] = ()
 
     @property
     def identities(self) -> tuple[Identity, ...]:
@@ -185,11 +209,13 @@ class TcpHost:
         cluster: Where connections go that no route takes.
         addresses: The Service's cluster IPs (IPv4).
         routes: What VirtualServices say; the first that matches is used.
+        idle_timeout: Of connections that no route takes; see ``TcpRoute``.
     """
 
     cluster: ClusterKey
     addresses: tuple[str, ...]
     routes: tuple[TcpRoute, ...] = ()
+    idle_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +226,13 @@ class TcpRoute:
         destinations: Clusters with their shares.
         subnets: Networks that the called address must be in; empty means any.
         names: Server names that TLS asks for, ``*.example.com`` and ``*`` among them; None takes every connection.
+        idle_timeout: Seconds without a byte after which a connection ends; 0 never, None Envoy's hour.
     """
 
     destinations: tuple[Destination, ...]
     subnets: tuple[str, ...] = ()
     names: tuple[str, ...] | None = None
+    idle_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

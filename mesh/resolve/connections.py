@@ -1,26 +1,30 @@
 """TCP and TLS rules of VirtualServices: where connections go that are not HTTP in the clear.
 
-TrafficSplits do not lie over them: a change of weights would end connections that are open.
+A TrafficSplit lies over the clusters that they lead to (``mesh.resolve.upstreams``), not over the rules: another listener
+would end connections that are open.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from mesh.ir.traffic import Destination, TcpRoute
 from mesh.resolve.clauses import applies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mesh.api import virtualservice as vs
+    from mesh.ir.traffic import ClusterKey, TcpHost, Upstream
     from mesh.resolve.clauses import Caller
     from mesh.resolve.routes import RouteResolver
     from mesh.resolve.virtualservices import Ruling
 
-__all__ = ["ConnectionResolver"]
+__all__ = ["ConnectionResolver", "timed"]
+
+_ENVOYS_HOUR: Final = 3600.0
 
 
 @dataclass(frozen=True)
@@ -66,3 +70,32 @@ class ConnectionResolver:
         found = [(self.routes.cluster(e.destination, namespace, port), 1 if alone else e.weight) for e in entries]
         divisor = math.gcd(*(weight for _, weight in found)) or 1
         return tuple(Destination(cluster, weight // divisor) for cluster, weight in found if weight)
+
+
+def timed(hosts: Iterable[TcpHost], upstreams: Iterable[Upstream]) -> tuple[TcpHost, ...]:
+    """Return hosts whose connections end as their destinations' DestinationRules say.
+
+    A listener ends connections without knowing where they went, so of several destinations the longest time counts.
+
+    Args:
+        hosts: Hosts with their routes.
+        upstreams: Every destination.
+    """
+    known = {u.key: u.policy.tcp_idle_timeout for u in upstreams if u.policy.tcp_idle_timeout is not None}
+    if not known:
+        return tuple(hosts)
+
+    def longest(clusters: Iterable[ClusterKey]) -> float | None:
+        found = [known.get(cluster) for cluster in clusters]
+        if all(seconds is None for seconds in found):
+            return None
+        return 0 if 0 in found else max(_ENVOYS_HOUR if s is None else s for s in found)
+
+    return tuple(
+        replace(
+            host,
+            idle_timeout=longest([host.cluster]),
+            routes=tuple(replace(r, idle_timeout=longest(d.cluster for d in r.destinations)) for r in host.routes),
+        )
+        for host in hosts
+    )

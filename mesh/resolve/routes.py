@@ -103,7 +103,19 @@ class RouteResolver:
             )
             for entry in clause.http.route
         ]
-        return overlay(found, self.splits)
+        return self._overlaid(found)
+
+    def _overlaid(self, destinations: list[Destination]) -> tuple[Destination, ...]:
+        """Return destinations with the TrafficSplits laid over them, but for ports whose clusters have their own."""
+        own = [d for d in destinations if self._is_tcp(d.cluster)]
+        if not own:
+            return overlay(destinations, self.splits)
+        return overlay(destinations, {k: s for k, s in self.splits.items() if k not in {d.cluster.host for d in own}})
+
+    def _is_tcp(self, cluster: ClusterKey) -> bool:
+        service = self.services.get(cluster.host)
+        port = service.port(cluster.port) if service else None
+        return port is not None and port.protocol == "tcp"
 
     def _mirrors(self, clause: Clause, port: int) -> tuple[Mirror, ...]:
         http = clause.http

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from mesh.ir.services import Service, ServiceKey
     from mesh.resolve.rules import Rule
 
-__all__ = ["Splits", "overlay", "overlay_mirrors", "resolve_splits"]
+__all__ = ["NOT_JUDGED", "Splits", "overlay", "overlay_mirrors", "resolve_splits", "unjudged_ports"]
 
 FULL = 100
+NOT_JUDGED: Final = "NotJudged"
+"""A reason that hinders nothing: the split is applied."""
 _MOST: Final = 2**31
 """What all weights of a rule add up to, and a little less than Envoy takes."""
 
@@ -87,18 +89,21 @@ def _unusable(split: Split, services: Mapping[ServiceKey, Service]) -> str:
     return ""
 
 
-def unsplit_ports(
+def unjudged_ports(
     rules: Iterable[Rule[TrafficSplitSpec]], splits: Splits, services: Mapping[ServiceKey, Service]
 ) -> Iterator[Problem]:
-    """Return what the authors of splits are told about ports that are not HTTP: their connections are not split."""
+    """Return what the authors of splits are told about ports that are not HTTP: nobody judges their connections."""
     applied = {split.uid: split for split in splits.applied.values()}
     for rule in rules:
         split = applied.get(rule.ref.uid)
         service = services.get(split.host) if split else None
         for port in service.ports if service else ():
             if port.protocol == "tcp":
-                text = f"spec.service: port {port.port} of {service.name if service else ''} is not HTTP, so its "
-                yield Problem(rule.ref, "NotSplit", f"{text}connections are not split; name it http-… if it is HTTP")
+                text = (
+                    f"spec.service: port {port.port} of {service.name if service else ''} is not HTTP: where packets "
+                )
+                text += "are captured new connections to it are split, and none is judged; name it http-… if it is HTTP"
+                yield Problem(rule.ref, NOT_JUDGED, text)
 
 
 def overlay(destinations: Iterable[Destination], splits: Mapping[ServiceKey, Split]) -> tuple[Destination, ...]:

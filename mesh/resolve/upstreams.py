@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mesh.ir.policies import SAFE
-from mesh.ir.traffic import ClusterKey, Upstream
+from mesh.ir.traffic import ClusterKey, Share, Upstream
 from mesh.resolve.policies import policy
 
 if TYPE_CHECKING:
@@ -57,12 +57,31 @@ class UpstreamResolver:
         for port in ports:
             endpoints = known.get(port.port, ())
             treated = policy(default, port.port, whole, full_ejection=full)
-            yield _reached(Upstream(ClusterKey(*key, port.port), treated, endpoints), external)
+            over = split if split and split.host == key and port.protocol == "tcp" else None
+            yield _reached(self._shared(Upstream(ClusterKey(*key, port.port), treated, endpoints), over), external)
             for subset in treatment.subsets if treatment else ():
                 labels = set(subset.labels.items())
                 chosen = tuple(e for e in endpoints if labels.issubset(e.labels))
                 treated = policy(default, port.port, whole, subset.traffic_policy, full_ejection=full)
-                yield _reached(Upstream(ClusterKey(*key, port.port, subset.name), treated, chosen), external)
+                part = Upstream(ClusterKey(*key, port.port, subset.name), treated, chosen)
+                yield _reached(self._shared(part, over), external)
+
+    def _shared(self, upstream: Upstream, split: Split | None) -> Upstream:
+        """Return a cluster of connections with the backends that share them.
+
+        The host's own backend has the cluster's endpoints, those of its subset; others have all of their own.
+        """
+        if split is None:
+            return upstream
+        key, seen, shares = upstream.key, set[tuple[str, int]](), []
+        for backend, weight in split.weights:
+            own = backend == key.service
+            found = upstream.endpoints if own else self.endpoints.get((key.namespace, backend), {}).get(key.port, ())
+            # Envoy wants an address in one place only.
+            once = tuple(e for e in found if (e.address, e.port) not in seen)
+            seen.update((e.address, e.port) for e in once)
+            shares.append(Share(backend, weight, once))
+        return replace(upstream, endpoints=tuple(e for s in shares for e in s.endpoints), shares=tuple(shares))
 
 
 def _reached(upstream: Upstream, external: External | None) -> Upstream:

@@ -11,7 +11,7 @@ from mesh.ir.traffic import ClusterKey, Split, TcpHost, VirtualHost
 from mesh.ir.views import Inbound, Outbound, ProxyView
 from mesh.resolve.authz import AuthzIndex
 from mesh.resolve.clauses import Caller
-from mesh.resolve.connections import ConnectionResolver
+from mesh.resolve.connections import ConnectionResolver, timed
 from mesh.resolve.externals import Externals
 from mesh.resolve.gateways import Gateways
 from mesh.resolve.hosts import domains, external_domains, service_key
@@ -22,7 +22,7 @@ from mesh.resolve.problems import Problem, Ref
 from mesh.resolve.reach import Reach
 from mesh.resolve.routes import RouteResolver
 from mesh.resolve.sidecars import Sidecars
-from mesh.resolve.splits import Splits, resolve_splits, unsplit_ports
+from mesh.resolve.splits import Splits, resolve_splits, unjudged_ports
 from mesh.resolve.tokens import JwtIndex
 from mesh.resolve.treatments import Treatments
 from mesh.resolve.upstreams import UpstreamResolver, hashed
@@ -185,7 +185,7 @@ class World:
         own += [*self.authorization.problems, *self.tokens.problems]
         own += [*self.peers.problems, *self.peers.shadowed(self.workloads.values())]
         own += [*self.ingress.problems, *self.translated.problems]
-        own += unsplit_ports(self.traffic_splits, self.splits, self.services)
+        own += unjudged_ports(self.traffic_splits, self.splits, self.services)
         for service in self.services.values():
             ref = Ref("v1", "Service", service.namespace, service.name, service.uid)
             told = read_kinds(service.kinds)[1] if service.kinds else ()
@@ -250,7 +250,11 @@ class World:
         keys = sorted(services & reach.services.keys())
         upstreams = [u for key in keys for u in self._upstreams.of(caller, key, reach.externals.get(key))]
         return Outbound(
-            hashed(hosts, upstreams), tuple(upstreams), tuple(splits), tcp_hosts, unknown=reach.scope.unknown
+            hashed(hosts, upstreams),
+            tuple(upstreams),
+            tuple(splits),
+            timed(tcp_hosts, upstreams),
+            unknown=reach.scope.unknown,
         )
 
     def _reach(self, caller: Caller, egress: tuple[str, ...] | None) -> Reach:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from mesh.ads.acknowledgement import ProxyState, SplitState, status_of
 from mesh.api.trafficsplit import TrafficSplitStatus
+from mesh.resolve.splits import NOT_JUDGED
 from mesh.wiring.kinds import TRAFFIC_SPLITS
 from mesh.wiring.kube import AbsentError, ConflictError, KubeError
 
@@ -84,7 +85,8 @@ class SplitStatuses:
     def _changes(self, world: World) -> list[tuple[Rule[TrafficSplitSpec], TrafficSplitStatus]]:
         problems: dict[str, str] = {}
         for problem in world.problems:
-            problems.setdefault(problem.ref.uid, problem.message)
+            if problem.reason != NOT_JUDGED:
+                problems.setdefault(problem.ref.uid, problem.message)
         callers = _Callers(world)
         found = []
         for rule in world.traffic_splits:

@@ -38,6 +38,8 @@ def set_discovery(cluster: cluster_pb2.Cluster, upstream: Upstream) -> None:
         cluster.ClearField("outlier_detection")
         return
     set_balancing(cluster, upstream.policy)
+    if upstream.shares:
+        cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
     if upstream.discovery == "eds":
         cluster.type = cluster_pb2.Cluster.EDS
         cluster.eds_cluster_config.eds_config.CopyFrom(ads())
@@ -76,15 +78,15 @@ def _set_forwarding(cluster: cluster_pb2.Cluster) -> None:
 
 def endpoints(upstream: Upstream) -> endpoint_pb2.ClusterLoadAssignment:
     """Return the endpoints of a destination's cluster."""
-    service = upstream.key.service
-    return endpoint_pb2.ClusterLoadAssignment(
-        cluster_name=upstream.key.name,
-        endpoints=[
-            endpoint_components_pb2.LocalityLbEndpoints(
-                lb_endpoints=[_endpoint(service, e) for e in upstream.endpoints]
-            )
-        ],
-    )
+    assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=upstream.key.name)
+    if not upstream.shares:
+        assignment.endpoints.add(lb_endpoints=[_endpoint(upstream.key.service, e) for e in upstream.endpoints])
+    for share in upstream.shares:
+        group = assignment.endpoints.add(lb_endpoints=[_endpoint(share.service, e) for e in share.endpoints])
+        group.locality.sub_zone = share.service
+        if share.weight:
+            group.load_balancing_weight.value = share.weight
+    return assignment
 
 
 def _endpoint(service: str, endpoint: Endpoint) -> endpoint_components_pb2.LbEndpoint:

@@ -104,6 +104,8 @@ def inbound_listener(
 
 def _inbound_tcp(name: str, chain: Chain) -> tuple[str, Any]:
     proxy = tcp_proxy_pb2.TcpProxy(stat_prefix="inbound", cluster=name)
+    # The caller's own sidecar ends what is idle, after an hour or as its DestinationRule says; this is for other callers.
+    proxy.idle_timeout.CopyFrom(duration(_TCP_SECONDS))
     if chain.name == "mtls":
         # It cuts whatever is going on, so it comes no earlier than it must: when the certificate has ended.
         proxy.max_downstream_connection_duration.CopyFrom(duration(_TCP_SECONDS))

@@ -143,7 +143,7 @@ class SnapshotBuilder:
         return {
             CDS: clusters,
             EDS: {
-                u.key.name: self._make(("eds", u.key, u.endpoints), u.key.name, partial(endpoints, u))
+                u.key.name: self._make(("eds", u.key, u.endpoints, u.shares), u.key.name, partial(endpoints, u))
                 for u in ups
                 if u.discovery == "eds"
             },
@@ -195,7 +195,8 @@ class SnapshotBuilder:
 def _cluster_key(upstream: Upstream) -> tuple[Hashable, ...]:
     """Return what a cluster is made of; endpoints are a part of it only where EDS does not bring them."""
     own = () if upstream.discovery == "eds" else upstream.endpoints
-    return (upstream.key, upstream.policy, upstream.identities, upstream.discovery, own)
+    split = bool(upstream.shares)
+    return (upstream.key, upstream.policy, upstream.identities, upstream.discovery, own, split)
 
 
 def _itself(message: Message) -> Message:

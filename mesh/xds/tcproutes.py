@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from envoy.config.listener.v3 import listener_components_pb2 as components
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
-from mesh.xds.messages import to_any
+from mesh.xds.messages import duration, to_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,13 +37,13 @@ def tcp_chains(host: TcpHost, address: str) -> tuple[list[components.FilterChain
         if not _is_for(route.subnets, address):
             continue
         if route.names is None:
-            rest = rest or _chain("tcp", route.destinations, host)
+            rest = rest or _chain("tcp", route.destinations, host, route.idle_timeout)
             continue
         names = [n for n in route.names if n not in taken]
         taken.update(names)
         if names:
             chains.append(_tls_chain(names, route, host))
-    return chains, rest or _chain("tcp", (), host)
+    return chains, rest or _chain("tcp", (), host, host.idle_timeout)
 
 
 def _is_for(subnets: Iterable[str], address: str) -> bool:
@@ -52,15 +52,19 @@ def _is_for(subnets: Iterable[str], address: str) -> bool:
 
 
 def _tls_chain(names: Sequence[str], route: TcpRoute, host: TcpHost) -> components.FilterChain:
-    chain = _chain(f"tls-{names[0]}", route.destinations, host)
+    chain = _chain(f"tls-{names[0]}", route.destinations, host, route.idle_timeout)
     chain.filter_chain_match.transport_protocol = "tls"
     if _ANY_NAME not in names:
         chain.filter_chain_match.server_names.extend(names)
     return chain
 
 
-def _chain(name: str, destinations: Sequence[Destination], host: TcpHost) -> components.FilterChain:
+def _chain(
+    name: str, destinations: Sequence[Destination], host: TcpHost, idle_timeout: float | None
+) -> components.FilterChain:
     proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=host.cluster.name)
+    if idle_timeout is not None:
+        proxy.idle_timeout.CopyFrom(duration(idle_timeout))
     if len(destinations) > 1:
         for destination in destinations:
             proxy.weighted_clusters.clusters.add(name=destination.cluster.name, weight=destination.weight)
