@@ -1,8 +1,9 @@
 """What is sent to all: only what some proxy has accepted. No I/O.
 
 Clusters, listeners, filters and routes that no proxy has accepted yet go to a few proxies first; the first that accepts
-them opens the gate for all. What two proxies refuse, or the only one that is to hold it, and nobody accepts, goes to
-nobody else. A proxy that has refused something is offered what it held before in its place, and all else as it should be.
+them opens the gate for all. The same holds for resources of one name that differ from pod to pod, such as what lets
+requests in: a few pods are told their new ones before the others are. What two proxies refuse, or the only one that is
+to hold it, and nobody accepts, goes to nobody else. A proxy that has refused something is offered what it held before in its place, and all else as it should be.
 Endpoints and certificates are not held up: pods that come and go must be known at once.
 """
 
@@ -47,7 +48,7 @@ class Refusal:
         name: Its name.
         version: Its version.
         message: What the proxy said.
-        final: Nobody is to get it.
+        final: Nobody is to get it; otherwise others have accepted it.
     """
 
     proxy: str
@@ -90,9 +91,18 @@ class Gate:
         self._proxies: dict[str, _Proxy] = {}
         self._proven: OrderedDict[Key, None] = OrderedDict()
         self._first: dict[Key, set[str]] = {}
-        self._refused: dict[Key, dict[str, str]] = {}
+        self._group: dict[Name, set[str]] = {}
+        self._open: set[Name] = set()
+        self._since = 0.0
+        self._refused: dict[Key, dict[str, Refusal]] = {}
         self._final: set[Key] = set()
         self._news: list[Refusal] = []
+
+    def begin(self, now: float) -> None:
+        """Note that all proxies are about to be offered a new state of the world."""
+        self._group.clear()
+        self._open.clear()
+        self._since = now
 
     def offer(self, proxy: str, desired: Snapshot, session: Session, now: float) -> Snapshot | None:
         """Return what a proxy is to be offered; None for nothing yet.
@@ -116,7 +126,8 @@ class Gate:
                 unproven[key] = name
         state.withheld = withheld
         asked = [k for k in unproven if k not in state.tried and proxy not in self._first.get(k, ())]
-        if any(self._taken(k) >= FIRST for k in asked):
+        new = [unproven[k] for k in asked if state.sent is not None and unproven[k] not in self._open]
+        if any(self._taken(k) >= FIRST for k in asked) or any(self._is_full(n, proxy) for n in new):
             state.waiting = True
             state.sent = _refreshed(state.sent, desired)
             return state.sent
@@ -124,6 +135,8 @@ class Gate:
         for key in asked:
             self._first.setdefault(key, set()).add(proxy)
             state.since = now
+        for name in new:
+            self._group.setdefault(name, set()).add(proxy)
         state.trying = {k: n for k, n in unproven.items() if k not in state.tried}
         state.tried = {k: n for k, n in unproven.items() if k in state.tried}
         state.waiting = False
@@ -137,7 +150,10 @@ class Gate:
             return state is not None
         changed = state.waiting
         for key, name in [*state.trying.items(), *state.tried.items()]:
-            if self._is_held(session, name, key) or not _is_wanted(session, name):
+            held = self._is_held(session, name, key)
+            if held:
+                self._open.add(name)
+            if held or not _is_wanted(session, name):
                 state.trying.pop(key, None)
                 state.tried.pop(key, None)
                 self._leave_first(proxy, key)
@@ -153,8 +169,11 @@ class Gate:
 
     def tick(self, now: float) -> bool:
         """Give the places of proxies that do not answer to others; return whether any was."""
+        shut = bool(self._group) and now - self._since >= TIMEOUT
+        if shut:
+            self.begin(now)  # a few more
         late = [(n, p) for n, p in self._proxies.items() if p.trying and now - p.since >= TIMEOUT]
-        if not late or not self.waiting:
+        if not (late or shut) or not self.waiting:
             return False
         for name, state in late:
             state.tried.update(state.trying)
@@ -168,6 +187,8 @@ class Gate:
             self._release(proxy, state)
             state.sent, state.waiting = None, False
             state.tried.clear()
+            for group in self._group.values():
+                group.discard(proxy)
 
     def retain(self, proxies: Collection[str]) -> None:
         """Forget all other proxies."""
@@ -215,12 +236,16 @@ class Gate:
         if not refused:
             return None
         if proxy in refused:
-            return refused[proxy]
-        return next(iter(refused.values())) if key in self._final and key not in self._proven else None
+            return refused[proxy].message
+        return next(iter(refused.values())).message if key in self._final and key not in self._proven else None
 
     def _taken(self, key: Key) -> int:
         """Return how many places are taken: who refused has used up one."""
         return len(self._first.get(key, ())) + len(self._refused.get(key, ()))
+
+    def _is_full(self, name: Name, proxy: str) -> bool:
+        group = self._group.get(name, set())
+        return proxy not in group and len(group) >= FIRST
 
     def _is_held(self, session: Session, name: Name, key: Key) -> bool:
         held = session.ledgers[name[0]].held.get(name[1]) == key[1]
@@ -229,6 +254,8 @@ class Gate:
         return held
 
     def _prove(self, key: Key) -> None:
+        if key not in self._proven:
+            self._news += self._refused.get(key, {}).values()
         self._proven[key] = None
         self._proven.move_to_end(key)
         while len(self._proven) > _REMEMBERED:
@@ -240,16 +267,18 @@ class Gate:
         found = self._refused.setdefault(key, {})
         if proxy in found:
             return False
-        found[proxy] = message
+        told = found[proxy] = Refusal(proxy, name[0], name[1], version, message, final=False)
         users = sum(r.version == version for p in self._proxies.values() if (r := p.desired.of(name[0]).get(name[1])))
-        if key not in self._proven and len(found) >= min(_ENOUGH, users):
+        if key in self._proven:
+            self._news.append(told)
+        elif key not in self._final and len(found) >= min(_ENOUGH, users):
             self._final.add(key)
+            self._news.append(replace(told, final=True))
         state = self._proxies[proxy]
         state.trying.pop(key, None)
         self._leave_first(proxy, key)
         if state.good and (kept := state.good.of(name[0]).get(name[1])) and kept.version == version:
             state.good = state.older  # it was asked for only after all else was accepted
-        self._news.append(Refusal(proxy, name[0], name[1], version, message, key in self._final))
         return True
 
     def _release(self, proxy: str, state: _Proxy, keep: Collection[Key] = ()) -> None:

@@ -132,6 +132,7 @@ class AdsServer:
 
     def publish(self) -> None:
         """Offer every connected proxy what the source has now; proxies that it has nothing for keep what they hold."""
+        self.gate.begin(self._clock())
         for streams in list(self._streams.values()):
             for stream in streams:
                 self._offer(stream)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from mesh.api.debug import Refusal, TypeStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mesh.ads.ledger import Ledger
 
 __all__ = ["short_name", "status_of_type"]
@@ -30,10 +33,14 @@ def short_name(type_url: str) -> str:
     return _SHORT.get(name, name)
 
 
-def status_of_type(ledger: Ledger) -> TypeStatus:
+def status_of_type(ledger: Ledger, withheld: Mapping[str, str] = MappingProxyType({})) -> TypeStatus:
     """Return how things stand with one type.
 
     Only what the proxy has asked for counts. ``STALE`` is what it has refused, or has been sent and not answered yet.
+
+    Args:
+        ledger: The proxy's account of the type.
+        withheld: What it should hold and is not offered, because it or others refused it, and what was said.
     """
     wanted = set(ledger.desired) if ledger.wildcard else ledger.names & set(ledger.desired)
     refused = {
@@ -41,6 +48,7 @@ def status_of_type(ledger: Ledger) -> TypeStatus:
         for name, found in ledger.refused.items()
         if name in wanted and found.version == ledger.desired[name].version
     }
+    refused |= withheld
     pending = sorted((ledger.pending & wanted) - set(refused))
     held = {name: version for name, version in ledger.held.items() if ledger.wildcard or name in ledger.names}
     if not ledger.started or not (wanted or held):

@@ -37,11 +37,13 @@ from mesh.wiring.kinds import (
     TRAFFIC_SPLITS,
     VIRTUAL_SERVICES,
 )
+from mesh.wiring.quarantine import Quarantine
 from mesh.wiring.reflector import Reflector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mesh.ads.gate import Refusal
     from mesh.api.destinationrule import DestinationRuleSpec
     from mesh.api.gateway import GatewaySpec
     from mesh.api.httproute import HttpRouteSpec
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from mesh.api.virtualservice import VirtualServiceSpec
     from mesh.ir.services import Service, Workload
     from mesh.resolve.authz import PolicyRule
+    from mesh.resolve.problems import Problem
     from mesh.resolve.rules import Rule
     from mesh.wiring.endpoints import EndpointSource
     from mesh.wiring.kube import Kube
@@ -217,6 +220,18 @@ class Control:
         self._published = published
         self._secrets = secrets
         self._dirty = asyncio.Event()
+        self._quarantine = Quarantine(self._build)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What the authors of resources should be told."""
+        return (*(self.world.problems if self.world else ()), *self._quarantine.problems)
+
+    def refused(self, refusals: list[Refusal]) -> None:
+        """Take in what proxies have refused: what nobody is to get is taken out of the world."""
+        for refusal in refusals:
+            if self.world is not None and self._quarantine.blame(refusal, self.world):
+                self.changed()
 
     def changed(self) -> None:
         """Note that something observed has changed."""
@@ -224,15 +239,16 @@ class Control:
 
     def snapshot(self, proxy: str) -> Snapshot | None:
         """Return what a proxy (``namespace/pod``) should hold; None while its pod is not known or has no address."""
-        if self.world is None:
-            return None
+        return None if self.world is None else self._build(self.world, proxy)
+
+    def _build(self, world: World, proxy: str) -> Snapshot | None:
         namespace, _, name = proxy.partition("/")
-        workload = self.world.workloads.get((namespace, name))
+        workload = world.workloads.get((namespace, name))
         if workload is None or not workload.address:
             return None
         if workload.gateway:
-            return self._builder.build_gateway(self.world.ingress.view(workload), self._secrets(workload))
-        return self._builder.build(self.world.view(workload), self._secrets(workload))
+            return self._builder.build_gateway(world.ingress.view(workload), self._secrets(workload))
+        return self._builder.build(world.view(workload), self._secrets(workload))
 
     async def run(self, sources: Sources) -> None:
         """Rebuild after each change until cancelled."""
@@ -245,7 +261,7 @@ class Control:
 
     def _rebuild(self, sources: Sources) -> None:
         try:
-            world = sources.world()
+            world = self._quarantine.admit(sources.world())
             _ = world.problems
         except Exception:
             # A bug of ours: the proxies keep what they hold, and the next change tries again.

@@ -82,7 +82,10 @@ def _status(name: str, ads: AdsServer) -> ProxyStatus:
     session = ads.session(name)
     if session is None:
         return ProxyStatus(namespace=namespace, pod=pod, connected=False)
-    types = {short_name(url): status_of_type(ledger) for url, ledger in session.ledgers.items()}
+    withheld: dict[str, dict[str, str]] = {}
+    for (url, resource), message in ads.gate.withheld(name).items():
+        withheld.setdefault(url, {})[resource] = message
+    types = {short_name(url): status_of_type(ledger, withheld.get(url, {})) for url, ledger in session.ledgers.items()}
     return ProxyStatus(namespace=namespace, pod=pod, connected=True, build=ads.build(name), types=types)
 
 

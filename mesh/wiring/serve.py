@@ -138,7 +138,7 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     def offer() -> None:
         ads.publish()
         if control.world is not None:
-            reports.tell((*control.world.problems, *keeper.problems))
+            reports.tell((*control.problems, *keeper.problems))
 
     def published() -> None:
         offer()
@@ -146,6 +146,7 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
             routes.refresh()
             present = {f"{namespace}/{pod}" for namespace, pod in control.world.workloads}
             store.retain(present)
+            ads.gate.retain(present)
             keeper.retain(present)
 
     keeper = await _identity(config, kube, offer, stopped)
@@ -155,11 +156,18 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
         return ads.session(proxy)
 
     control = Control(builder, published, keeper.secrets)
+
     def refusal(proxy: str, uid: str) -> str | None:
         return ads.gate.refusal(proxy, uid)
 
     statuses = SplitStatuses(kube, world=lambda: control.world, session=session, refusal=refusal, now=_now)
-    ads = AdsServer(control.snapshot, clock=time.monotonic, changed=statuses.refresh, authenticate=tokens.admit)
+    ads = AdsServer(
+        control.snapshot,
+        clock=time.monotonic,
+        changed=statuses.refresh,
+        authenticate=tokens.admit,
+        refused=control.refused,
+    )
     otlp.add_to_server(ads.grpc, store, tokens.admit)
     endpoints = PodEndpoints() if config.endpoints == "pods" else SliceEndpoints(kube, control.changed)
     routes = RouteStatuses(kube, world=lambda: control.world, now=_now)

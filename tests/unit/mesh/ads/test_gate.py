@@ -94,6 +94,7 @@ class Mesh:
         self.settle()
 
     def publish(self, snapshot: Snapshot, **others: Snapshot) -> None:
+        self.gate.begin(self.now)
         for proxy in self.proxies:
             self.wanted[proxy.name] = others.get(proxy.name.replace("shop/", "p"), snapshot)
             self.offer(proxy)
@@ -214,6 +215,26 @@ def test_what_only_one_is_to_hold_is_final_when_it_refuses(mesh):
     assert mesh.told("bad own") == 1
     assert [(r.proxy, r.final) for r in mesh.gate.news()] == [("shop/3", True)]
     assert mesh.proxies[3].held[RDS, ROUTES] == "r1"
+
+
+def test_what_differs_from_pod_to_pod_goes_to_a_few_first_as_well(mesh):
+    mesh.publish(snap(), **{f"p{n}": snap(f"bad{n}") for n in range(8)})
+    mesh.settle()
+    assert sum(any(v.startswith("bad") for v in p.got) for p in mesh.proxies) == FIRST
+    mesh.publish(snap(), **{f"p{n}": snap(f"own{n}") for n in range(8)})
+    assert sum(bool(p.inbox) for p in mesh.proxies) == FIRST
+    mesh.settle()
+    assert all(p.held[RDS, ROUTES] == f"own{n}" for n, p in enumerate(mesh.proxies))
+
+
+def test_what_all_refuse_each_for_itself_is_tried_by_a_few_more_as_time_goes_by(mesh):
+    mesh.publish(snap(), **{f"p{n}": snap(f"bad{n}") for n in range(8)})
+    mesh.settle()
+    mesh.now = TIMEOUT
+    assert mesh.gate.tick(mesh.now)
+    mesh.offer_waiting()
+    mesh.settle()
+    assert sum(any(v.startswith("bad") for v in p.got) for p in mesh.proxies) == 2 * FIRST
 
 
 def test_all_else_goes_on_and_clusters_stay_that_the_old_routes_lead_to(mesh):
