@@ -97,6 +97,28 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="How many requests and TCP connections each sidecar logs as JSON.",
 )
+@click.option(
+    "--tracing-otlp",
+    envvar="COALMINE_TRACING_OTLP",
+    callback=_address,
+    help="Collector that takes spans by OTLP over gRPC (Jaeger, Tempo or any other); without it there are none.",
+)
+@click.option(
+    "--tracing-sampling",
+    envvar="COALMINE_TRACING_SAMPLING",
+    type=click.FloatRange(min=0, max=100),
+    default=1,
+    show_default=True,
+    help="Percent of the requests without a decision of their caller that are recorded; Telemetry may say otherwise.",
+)
+@click.option(
+    "--tracing-b3",
+    envvar="COALMINE_TRACING_B3",
+    type=click.Choice(["off", "accept", "add"]),
+    default="accept",
+    show_default=True,
+    help="B3 headers of requests: left alone, read and renewed, or added to all requests as well.",
+)
 @click.option("--verbose", is_flag=True, help="Say more.")
 def serve_command(*, verbose: bool, **options: Any) -> None:
     """Run the control plane."""
@@ -104,6 +126,7 @@ def serve_command(*, verbose: bool, **options: Any) -> None:
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     options["xds_advertise"] = options["xds_advertise"] or options["xds_address"]
+    options["tracing_otlp"] = options["tracing_otlp"] or ""
     options["webhook_url"] = options["webhook_url"] or f"https://{options['webhook_address']}"
     try:
         asyncio.run(serve(ServeConfig(**options)))

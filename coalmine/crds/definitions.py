@@ -11,6 +11,7 @@ from mesh.api.authorizationpolicy import AuthorizationPolicySpec
 from mesh.api.destinationrule import DestinationRuleSpec
 from mesh.api.gateway import GatewaySpec
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
+from mesh.api.istiotelemetry import TELEMETRY_GROUP, TELEMETRY_VERSIONS, TelemetrySpec
 from mesh.api.names import MESH_GROUP, MESH_VERSION
 from mesh.api.peerauthentication import PeerAuthenticationSpec
 from mesh.api.requestauthentication import RequestAuthenticationSpec
@@ -321,6 +322,20 @@ REQUEST_AUTHENTICATION: Final = Definition(
     columns=(Column("ISSUERS", ".spec.jwtRules[*].issuer", "Whose tokens are taken."), AGE),
 )
 
+TELEMETRY: Final = Definition(
+    group=TELEMETRY_GROUP,
+    kind="Telemetry",
+    plural="telemetries",
+    short_names=(),
+    versions=TELEMETRY_VERSIONS,
+    description="Telemetry (Istio's) says how many requests of pods are traced, and with which attributes. In the root "
+    "namespace and without a selector it is about the whole mesh. Fields that the mesh does not implement are kept and "
+    "reported.",
+    spec=TelemetrySpec,
+    status=None,
+    columns=(Column("SAMPLING", ".spec.tracing[*].randomSamplingPercentage", "Percent that is recorded."), AGE),
+)
+
 DEFINITIONS: Final = (
     ROLLOUT,
     ANALYSIS_TEMPLATE,
@@ -334,4 +349,5 @@ DEFINITIONS: Final = (
     PEER_AUTHENTICATION,
     AUTHORIZATION_POLICY,
     REQUEST_AUTHENTICATION,
+    TELEMETRY,
 )

@@ -25,6 +25,8 @@ _HEADERS: Final = _fields("", request=_CHANGES, response=_CHANGES)
 _SELECTOR: Final = _fields("matchLabels")
 _LABELS: Final = _fields("labels")
 _TARGET: Final = _fields("group kind name namespace")
+_MODE: Final = _fields("mode")
+_PROVIDER: Final = _fields("name")
 
 _HTTP_MATCH: Final = _fields(
     "name port gateways ignoreUriCase sourceLabels sourceNamespace statPrefix",
@@ -176,12 +178,39 @@ FIELDS: Final[Mapping[str, Tree]] = {
             outputClaimToHeaders=_fields("header claim"),
         ),
     ),
+    "Telemetry": _fields(
+        "",
+        selector=_SELECTOR,
+        targetRef=_TARGET,
+        targetRefs=_TARGET,
+        tracing=_fields(
+            "randomSamplingPercentage disableSpanReporting useRequestIdForTraceSampling enableIstioTags",
+            match=_MODE,
+            providers=_PROVIDER,
+            customTags=_fields(
+                "",
+                literal=_fields("value"),
+                environment=_fields("name defaultValue"),
+                header=_fields("name defaultValue"),
+                formatter=_fields("value"),
+            ),
+        ),
+        metrics=_fields(
+            "reportingInterval",
+            providers=_PROVIDER,
+            overrides=_fields(
+                "disabled",
+                match=_fields("metric customMetric mode"),
+                tagOverrides=_fields("operation value"),
+            ),
+        ),
+        accessLogging=_fields("disabled", match=_MODE, providers=_PROVIDER, filter=_fields("expression")),
+    ),
 }
 """The fields of each spec."""
 OTHER_KINDS: Final = (
     "EnvoyFilter",
     "ProxyConfig",
-    "Telemetry",
     "TrafficExtension",
     "WasmPlugin",
     "WorkloadEntry",

@@ -270,12 +270,16 @@ def _sidecar(
             *envoy_args(settings),
         ],
         "env": [
-            {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
-            for name, path in (
-                ("POD_IP", "status.podIP"),
-                ("POD_NAME", "metadata.name"),
-                ("POD_NAMESPACE", "metadata.namespace"),
-            )
+            *(
+                {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+                for name, path in (
+                    ("POD_IP", "status.podIP"),
+                    ("POD_NAME", "metadata.name"),
+                    ("POD_NAMESPACE", "metadata.namespace"),
+                )
+            ),
+            # What spans say of the pod; the rest comes with the listeners (mesh.xds.tracing).
+            {"name": "OTEL_RESOURCE_ATTRIBUTES", "value": "k8s.pod.name=$(POD_NAME)"},
         ],
         "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": 120},
         "readinessProbe": {**ready, "periodSeconds": 5, "failureThreshold": 3},

@@ -16,7 +16,15 @@ import click
 from mesh.api.debug import API_ANNOTATION
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
 from mesh.api.names import ADMIN_PORT, PROXY_CONTAINER
-from mesh.wiring.kinds import DESTINATION_RULES, PODS, SERVICES, TRAFFIC_SPLITS, VIRTUAL_SERVICES, WEBHOOKS
+from mesh.wiring.kinds import (
+    DESTINATION_RULES,
+    PODS,
+    SERVICES,
+    TELEMETRIES,
+    TRAFFIC_SPLITS,
+    VIRTUAL_SERVICES,
+    WEBHOOKS,
+)
 from mesh.wiring.kube import AbsentError, Kind, Kube, KubeError
 
 if TYPE_CHECKING:
@@ -50,6 +58,7 @@ _LOOKED_AT: Final[tuple[tuple[Kind, ...], ...]] = (
     _istio("PeerAuthentication", "peerauthentications", "security.istio.io", _SECURITY),
     _istio("AuthorizationPolicy", "authorizationpolicies", "security.istio.io", _SECURITY),
     _istio("RequestAuthentication", "requestauthentications", "security.istio.io", _SECURITY),
+    TELEMETRIES,
 )
 _FORWARDED: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+)")
 _SECONDS: Final = 10

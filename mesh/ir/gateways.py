@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from mesh.ir.authz import Authorization
+from mesh.ir.tracing import NO_TRACING, Tracing
 
 if TYPE_CHECKING:
     from mesh.ir.authz import JwtRule
@@ -117,6 +118,7 @@ class GatewayView:
         credentials: The certificates, by name of the SDS secret.
         authorization: Who may call it.
         tokens: The tokens that it takes.
+        tracing: The spans that it reports.
     """
 
     namespace: str
@@ -128,6 +130,7 @@ class GatewayView:
     credentials: tuple[tuple[str, Credential], ...] = ()
     authorization: Authorization = field(default_factory=Authorization)
     tokens: tuple[JwtRule, ...] = ()
+    tracing: Tracing = NO_TRACING
 
     def carries(self, host: ServiceKey) -> bool:
         """Say whether requests to the host can leave through this."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from mesh.ir.authz import Authorization
+from mesh.ir.tracing import NO_TRACING, Tracing
 
 if TYPE_CHECKING:
     from mesh.ir.authz import JwtRule
@@ -70,6 +71,7 @@ class ProxyView:
         captured: Its pod's packets are redirected to it.
         authorization: Who may call it.
         tokens: The tokens that it takes.
+        tracing: The spans that it reports.
     """
 
     namespace: str
@@ -80,3 +82,4 @@ class ProxyView:
     captured: bool = False
     authorization: Authorization = field(default_factory=Authorization)
     tokens: tuple[JwtRule, ...] = ()
+    tracing: Tracing = NO_TRACING

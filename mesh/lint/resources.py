@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mesh.api.istio import ISTIO_GROUP
+from mesh.api.istiotelemetry import TELEMETRY_GROUP
 from mesh.api.names import MESH_GROUP
 from mesh.api.security import SECURITY_GROUP
+from mesh.ir.tracing import TracingSettings
 from mesh.resolve.authz import read_authorization_policy
 from mesh.resolve.endpoints import PodIndex, from_pods
 from mesh.resolve.hosts import service_key
@@ -22,6 +24,7 @@ from mesh.resolve.rules import (
     read_virtual_service,
 )
 from mesh.resolve.tokens import read_request_authentication
+from mesh.resolve.tracing import read_telemetry
 from mesh.resolve.world import World
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ _GROUPS: Final = {
     **dict.fromkeys(Workloads, "apps"),
     **dict.fromkeys(("VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Sidecar"), ISTIO_GROUP),
     **dict.fromkeys(("PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication"), SECURITY_GROUP),
+    "Telemetry": TELEMETRY_GROUP,
     "TrafficSplit": MESH_GROUP,
 }
 
@@ -159,6 +163,8 @@ def read_resources(manifests: Iterable[Manifest], *, complete: bool) -> Resource
         peer_authentications=tuple(map(read_peer_authentication, found.get("PeerAuthentication", ()))),
         authorization_policies=tuple(map(read_authorization_policy, found.get("AuthorizationPolicy", ()))),
         request_authentications=tuple(map(read_request_authentication, found.get("RequestAuthentication", ()))),
+        telemetries=tuple(map(read_telemetry, found.get("Telemetry", ()))),
+        tracing=TracingSettings(collector=None),
     )
     return Resources(world, {kind: tuple(items) for kind, items in found.items()}, complete)
 

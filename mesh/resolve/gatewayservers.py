@@ -324,6 +324,7 @@ class Ports:
             credentials=tuple(sorted(self._credentials.items(), key=lambda item: item[0])),
             authorization=self._world.authorization.of(self._pod),
             tokens=self._world.tokens.of(self._pod),
+            tracing=self._world.telemetry.tracing(self._pod),
         )
 
     def _tell(self, server: _Server, reason: str, text: str) -> None:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mesh.ir.services import DEFAULT_HTTP_PORT, ContainerPort
+from mesh.ir.tracing import TracingSettings
 from mesh.ir.traffic import ClusterKey, Split, TcpHost, VirtualHost
 from mesh.ir.views import Inbound, Outbound, ProxyView
 from mesh.resolve.authz import AuthzIndex
@@ -24,6 +25,7 @@ from mesh.resolve.routes import RouteResolver
 from mesh.resolve.sidecars import Sidecars
 from mesh.resolve.splits import Splits, resolve_splits, unjudged_ports
 from mesh.resolve.tokens import JwtIndex
+from mesh.resolve.tracing import TelemetryIndex
 from mesh.resolve.treatments import Treatments
 from mesh.resolve.upstreams import UpstreamResolver, hashed
 from mesh.resolve.virtualservices import VirtualServices
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from mesh.api.destinationrule import DestinationRuleSpec
     from mesh.api.gateway import GatewaySpec
     from mesh.api.httproute import HttpRouteSpec
+    from mesh.api.istiotelemetry import TelemetrySpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
     from mesh.api.requestauthentication import RequestAuthenticationSpec
     from mesh.api.serviceentry import ServiceEntrySpec
@@ -75,6 +78,8 @@ class World:
         credentials: The Secrets with certificates in the namespaces of the gateways' pods.
         token_keys: Key sets that were fetched, by where they are from.
         token_errors: Why they could not be fetched, likewise.
+        telemetries: All Telemetry resources.
+        tracing: What holds for the traces of the whole mesh.
     """
 
     services: Mapping[ServiceKey, Service]
@@ -93,6 +98,8 @@ class World:
     credentials: Mapping[ServiceKey, Credential] = field(default_factory=dict, repr=False)
     token_keys: Mapping[str, str] = field(default_factory=dict)
     token_errors: Mapping[str, str] = field(default_factory=dict)
+    telemetries: tuple[Rule[TelemetrySpec], ...] = ()
+    tracing: TracingSettings = field(default_factory=TracingSettings)
     _outbound: dict[Scope, Outbound] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
@@ -149,6 +156,11 @@ class World:
         return JwtIndex(self.request_authentications, self.services, self.token_keys, self.token_errors)
 
     @cached_property
+    def telemetry(self) -> TelemetryIndex:
+        """Which spans each proxy reports."""
+        return TelemetryIndex(self.telemetries, self.services, self.tracing)
+
+    @cached_property
     def peers(self) -> PeerModes:
         """What each port takes."""
         return index_peers(self.peer_authentications)
@@ -184,6 +196,7 @@ class World:
         own += [*self.externals.problems, *self.sidecars.problems]
         own += [*self.authorization.problems, *self.tokens.problems]
         own += [*self.peers.problems, *self.peers.shadowed(self.workloads.values())]
+        own += [*self.telemetry.problems, *self.telemetry.shadowed(self.workloads.values())]
         own += [*self.ingress.problems, *self.translated.problems]
         own += unjudged_ports(self.traffic_splits, self.splits, self.services)
         for service in self.services.values():
@@ -214,6 +227,7 @@ class World:
             captured=workload.captured,
             authorization=self.authorization.of(workload),
             tokens=self.tokens.of(workload),
+            tracing=self.telemetry.tracing(workload),
         )
 
     @cached_property

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from mesh.resolve.objects import version_of
+from mesh.resolve.workloads import canonical_name, canonical_revision, workload_name
 
 if TYPE_CHECKING:
     from mesh.ir.services import Workload
     from mesh.resolve.world import World
 
-__all__ = ["NOBODY", "UNKNOWN", "Directory", "Known", "workload_name"]
+__all__ = ["NOBODY", "UNKNOWN", "Directory", "Known"]
 
 KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
@@ -20,9 +20,6 @@ ValueT = TypeVar("ValueT")
 UNKNOWN: Final = "unknown"
 _SPARE: Final = 10_000
 """How many pods and versions that are gone are still known by name."""
-_SUFFIX: Final = re.compile(r"-[a-z0-9]{5}")
-_REVISIONS: Final = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
-_CANONICAL: Final = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
 
 
 class Known(NamedTuple):
@@ -94,32 +91,16 @@ class Directory:
         return self._by_principal.get(principal, NOBODY)._replace(principal=principal or UNKNOWN)
 
 
-def workload_name(workload: Workload) -> str:
-    """Return the name of what made the pod, as the labels that Kubernetes gives its pods tell it."""
-    labels, name = dict(workload.labels), workload.name
-    template = labels.get("pod-template-hash")
-    if template and f"-{template}-" in name:
-        return name.rpartition(f"-{template}-")[0]
-    if job := labels.get("batch.kubernetes.io/job-name") or labels.get("job-name"):
-        return job
-    stem, _, last = name.rpartition("-")
-    if "statefulset.kubernetes.io/pod-name" in labels and last.isdigit():
-        return stem
-    if "controller-revision-hash" in labels and _SUFFIX.fullmatch(f"-{last}"):
-        return stem
-    return name
-
-
 def _known(workload: Workload) -> Known:
-    labels, name = dict(workload.labels), workload_name(workload)
+    labels = dict(workload.labels)
     return Known(
-        workload=name,
+        workload=workload_name(workload),
         namespace=workload.namespace,
         app=labels.get("app") or UNKNOWN,
         version=version_of(workload.labels) or UNKNOWN,
         principal=workload.identity.uri if workload.meshed else UNKNOWN,
-        service=next((labels[key] for key in _CANONICAL if labels.get(key)), name),
-        revision=next((labels[key] for key in _REVISIONS if labels.get(key)), "latest"),
+        service=canonical_name(workload),
+        revision=canonical_revision(workload),
     )
 
 

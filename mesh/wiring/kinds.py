@@ -6,6 +6,7 @@ from typing import Final
 
 from mesh.api.httproute import GATEWAY_API_GROUP, GATEWAY_API_VERSIONS
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
+from mesh.api.istiotelemetry import TELEMETRY_GROUP, TELEMETRY_VERSIONS
 from mesh.api.names import MESH_GROUP, MESH_VERSION
 from mesh.api.security import SECURITY_GROUP, SECURITY_VERSIONS
 from mesh.wiring.kube import Kind
@@ -27,6 +28,7 @@ __all__ = [
     "SERVICE_ENTRIES",
     "SIDECARS",
     "SUBJECT_ACCESS_REVIEWS",
+    "TELEMETRIES",
     "TOKEN_REVIEWS",
     "TRAFFIC_SPLITS",
     "VIRTUAL_SERVICES",
@@ -58,6 +60,7 @@ PEER_AUTHENTICATIONS: Final = tuple(
 AUTHORIZATION_POLICIES: Final = tuple(
     Kind(SECURITY_GROUP, v, "AuthorizationPolicy", "authorizationpolicies") for v in SECURITY_VERSIONS
 )
+TELEMETRIES: Final = tuple(Kind(TELEMETRY_GROUP, v, "Telemetry", "telemetries") for v in TELEMETRY_VERSIONS)
 REQUEST_AUTHENTICATIONS: Final = tuple(
     Kind(SECURITY_GROUP, v, "RequestAuthentication", "requestauthentications") for v in SECURITY_VERSIONS
 )

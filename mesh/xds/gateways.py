@@ -20,6 +20,7 @@ from mesh.xds.rbac import Place, authorization_filters, network_filters, route_a
 from mesh.xds.resources import ECDS, LDS, RDS, SDS, SplitMark
 from mesh.xds.routes import host_routes
 from mesh.xds.tls import inspector
+from mesh.xds.tracing import sampled, traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -55,14 +56,17 @@ def gateway_resources(
         attempts: Access logs that see each attempt at a backend.
     """
     found: dict[str, dict[str, Resource]] = {LDS: {}, RDS: {}, SDS: {}, ECDS: {}}
+    spans = view.tracing.outbound
+    tracer, sampling = (spans.tracer, spans.sampling) if spans else (None, None)
     for listener in view.listeners:
         name = listener_name(listener.port)
-        build = partial(gateway_listener, listener, view, requests, attempts)
-        key = ("gateway", view.address, listener, None if _http_only(listener) else view.authorization)
-        found[LDS][name] = make(key, name, build)
+        key = ("gateway", view.address, listener, None if _http_only(listener) else view.authorization, tracer)
+        opened = partial(gateway_listener, listener, view, requests, attempts)
+        found[LDS][name] = make(key, name, traced(opened, tracer))
     for routes in view.routes:
-        place = ("gateway", view.address, routes, view.authorization)
-        found[RDS][routes.name] = make(place, routes.name, partial(gateway_routes, routes, view))
+        place = ("gateway", view.address, routes, view.authorization, sampling)
+        led = partial(gateway_routes, routes, view)
+        found[RDS][routes.name] = make(place, routes.name, sampled(led, sampling))
     for name, credential in view.credentials:
         found[SDS][name] = make(("credential", name, credential), name, partial(credential_secret, name, credential))
     found[ECDS][JWT_CONFIG] = make(("ecds", view.tokens), JWT_CONFIG, partial(jwt_config, view.tokens))

@@ -21,6 +21,7 @@ from mesh.xds.routes import (
     inbound_routes,
     outbound_routes,
 )
+from mesh.xds.tracing import COLLECTOR, collector_cluster, sampled, traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from mesh.ir.gateways import GatewayView
+    from mesh.ir.tracing import Sampling, Spans, Tracer
     from mesh.ir.traffic import Upstream
     from mesh.ir.views import Outbound, ProxyView
 
@@ -59,7 +61,7 @@ class SnapshotBuilder:
         self._attempts = tuple(attempt_logs)
         self._old: dict[Hashable, Any] = {}
         self._new: dict[Hashable, Any] = {}
-        self._seen: dict[tuple[int, bool], tuple[Outbound, _Shared]] = {}
+        self._seen: dict[tuple[int, bool, Spans | None], tuple[Outbound, _Shared]] = {}
 
     def begin(self) -> None:
         """Start a new state of the world."""
@@ -72,8 +74,8 @@ class SnapshotBuilder:
             view: What it is told.
             secrets: Its certificate and the roots that it trusts.
         """
-        shared = self._outbound(view.outbound, captured=view.captured)
-        own = (view.address, view.inbound, view.authorization, view.tokens)
+        shared = self._outbound(view.outbound, view.tracing.outbound, captured=view.captured)
+        own = (view.address, view.inbound, view.authorization, view.tokens, view.tracing)
         key = ("view", own, id(shared), secrets)
         # The shared part is in the value as well, so that its id cannot be another object's meanwhile.
         kept: tuple[_Shared, Snapshot] = self._once(key, lambda: (shared, self._snapshot(view, shared, secrets)))
@@ -90,29 +92,35 @@ class SnapshotBuilder:
         return snapshot
 
     def _gateway(self, view: GatewayView, secrets: tuple[Resource, ...]) -> Snapshot:
-        shared = self._make_outbound(view.outbound)
+        shared = self._make_outbound(view.outbound, view.tracing.outbound)
         own = gateway_resources(view, self._make, self._requests, self._attempts)
         held = {secret.name: secret for secret in secrets} | own[SDS]
-        resources = {CDS: shared[CDS], EDS: shared[EDS], **own, SDS: held}
+        clusters = shared[CDS] | self._collector(view.tracing.collector)
+        resources = {CDS: clusters, EDS: shared[EDS], **own, SDS: held}
         return Snapshot(
             resources=MappingProxyType(resources),
             vital=frozenset(key.name for key in view.outbound.vital),
             splits=MappingProxyType(gateway_marks(view)),
         )
 
-    def _outbound(self, outbound: Outbound, *, captured: bool) -> _Shared:
+    def _collector(self, address: str) -> dict[str, Resource]:
+        build = partial(collector_cluster, address)
+        return {COLLECTOR: self._make(("cds", COLLECTOR, address), COLLECTOR, build)} if address else {}
+
+    def _outbound(self, outbound: Outbound, spans: Spans | None, *, captured: bool) -> _Shared:
         """Return the part that pods with the same scope share; compared by value once for each state of the world."""
-        seen = (id(outbound), captured)
+        seen = (id(outbound), captured, spans)
         known = self._seen.get(seen)
         if known is None:
             make = self._make_captured if captured else self._make_outbound
-            made: _Shared = self._once(("outbound", captured, outbound), partial(make, outbound))
+            made: _Shared = self._once(("outbound", captured, outbound, spans), partial(make, outbound, spans))
             known = self._seen[seen] = (outbound, made)
         return known[1]
 
-    def _make_captured(self, outbound: Outbound) -> _Shared:
+    def _make_captured(self, outbound: Outbound, spans: Spans | None) -> _Shared:
         """Return the same for pods whose packets are redirected: a listener for each HTTP port and for each TCP host."""
-        shared = self._make_outbound(outbound)
+        shared = self._make_outbound(outbound, spans)
+        tracer, sampling = _parts(spans)
         clusters, listeners, routes = dict(shared[CDS]), {}, {}
         refuse = outbound.unknown == "REGISTRY_ONLY"
         for cluster in capture.fixed_clusters(refuse=refuse):
@@ -120,11 +128,12 @@ class SnapshotBuilder:
         listeners[OUTBOUND_LISTENER] = self._make(("lds", "captured"), OUTBOUND_LISTENER, capture.captured_outbound)
         for port in sorted({host.port for host in outbound.virtual_hosts}):
             name = capture.http_listener_name(port)
-            build = partial(capture.http_listener, port, self._requests, self._attempts)
-            listeners[name] = self._make(("lds", name), name, build)
+            listen = partial(capture.http_listener, port, self._requests, self._attempts)
+            listeners[name] = self._make(("lds", name, tracer), name, traced(listen, tracer))
             hosts = tuple(host for host in outbound.virtual_hosts if host.port == port)
             name = captured_routes_name(port)
-            routes[name] = self._make(("rds", name, hosts), name, partial(captured_routes, hosts, port))
+            lead = partial(captured_routes, hosts, port)
+            routes[name] = self._make(("rds", name, hosts, sampling), name, sampled(lead, sampling))
         for host in outbound.tcp_hosts:
             for address in host.addresses:
                 name = capture.tcp_listener_name(address, host.cluster.port)
@@ -132,9 +141,11 @@ class SnapshotBuilder:
                 listeners[name] = self._make(("lds", host, address), name, build)
         return {CDS: clusters, EDS: shared[EDS], LDS: listeners, RDS: routes}
 
-    def _make_outbound(self, outbound: Outbound) -> _Shared:
+    def _make_outbound(self, outbound: Outbound, spans: Spans | None) -> _Shared:
         ups = outbound.upstreams
-        hosts = ("rds", outbound.virtual_hosts, outbound.unknown)
+        sampling = _parts(spans)[1]
+        lead = sampled(partial(outbound_routes, outbound), sampling)
+        hosts = ("rds", outbound.virtual_hosts, outbound.unknown, sampling)
         clusters = {
             u.key.name: self._make(("cds", *_cluster_key(u)), u.key.name, partial(upstream_cluster, u)) for u in ups
         }
@@ -148,30 +159,33 @@ class SnapshotBuilder:
                 if u.discovery == "eds"
             },
             LDS: {},
-            RDS: {OUTBOUND_ROUTES: self._make(hosts, OUTBOUND_ROUTES, partial(outbound_routes, outbound))},
+            RDS: {OUTBOUND_ROUTES: self._make(hosts, OUTBOUND_ROUTES, lead)},
         }
 
     def _snapshot(self, view: ProxyView, shared: _Shared, secrets: tuple[Resource, ...]) -> Snapshot:
         clusters, listeners, routes = dict(shared[CDS]), dict(shared[LDS]), dict(shared[RDS])
         address = view.address
+        clusters |= self._collector(view.tracing.collector)
+        tracer, sampling = _parts(view.tracing.inbound)
         to_app = capture.captured_cluster if view.captured else inbound_cluster
         for port in view.inbound:
             name = inbound_name(port)
             clusters[name] = self._make(("cds", port, address, view.captured), name, partial(to_app, port, address))
             http, rules = port.target.protocol == "http", view.authorization
             if not view.captured:
-                build = partial(inbound_listener, port, address, rules)
-                listeners[name] = self._make(("lds", port, address, None if http else rules), name, build)
+                listen = traced(partial(inbound_listener, port, address, rules), tracer)
+                listeners[name] = self._make(("lds", port, address, None if http else rules, tracer), name, listen)
             if http:
-                build = partial(inbound_routes, port, address, rules)
-                routes[name] = self._make(("rds", port, address, rules), name, build)
+                lead = sampled(partial(inbound_routes, port, address, rules), sampling)
+                routes[name] = self._make(("rds", port, address, rules, sampling), name, lead)
         if view.captured:
-            build = partial(capture.captured_inbound, view.inbound, address, view.authorization)
-            key = ("lds", view.inbound, address, view.authorization)
-            listeners[capture.INBOUND_LISTENER] = self._make(key, capture.INBOUND_LISTENER, build)
+            listen = traced(partial(capture.captured_inbound, view.inbound, address, view.authorization), tracer)
+            key = ("lds", view.inbound, address, view.authorization, tracer)
+            listeners[capture.INBOUND_LISTENER] = self._make(key, capture.INBOUND_LISTENER, listen)
         else:
-            build = partial(outbound_listener, address, self._requests, self._attempts)
-            listeners[OUTBOUND_LISTENER] = self._make(("lds", address), OUTBOUND_LISTENER, build)
+            own = _parts(view.tracing.outbound)[0]
+            listen = traced(partial(outbound_listener, address, self._requests, self._attempts), own)
+            listeners[OUTBOUND_LISTENER] = self._make(("lds", address, own), OUTBOUND_LISTENER, listen)
         held = {secret.name: secret for secret in secrets}
         tokens = self._make(("ecds", view.tokens), JWT_CONFIG, partial(jwt_config, view.tokens))
         filters = {JWT_CONFIG: tokens}
@@ -197,6 +211,11 @@ def _cluster_key(upstream: Upstream) -> tuple[Hashable, ...]:
     own = () if upstream.discovery == "eds" else upstream.endpoints
     split = bool(upstream.shares)
     return (upstream.key, upstream.policy, upstream.identities, upstream.discovery, own, split)
+
+
+def _parts(spans: Spans | None) -> tuple[Tracer | None, Sampling | None]:
+    """Return what of spans is a part of listeners, and what of routes."""
+    return (spans.tracer, spans.sampling) if spans else (None, None)
 
 
 def _itself(message: Message) -> Message:

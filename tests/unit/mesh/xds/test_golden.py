@@ -15,6 +15,7 @@ import yaml
 from google.protobuf import json_format
 
 from mesh.ir.gateways import Credential
+from mesh.ir.tracing import TracingSettings
 from mesh.resolve.authz import read_authorization_policy
 from mesh.resolve.endpoints import PodIndex, from_pods
 from mesh.resolve.gateways import read_gateway
@@ -28,6 +29,7 @@ from mesh.resolve.rules import (
     read_virtual_service,
 )
 from mesh.resolve.tokens import read_request_authentication
+from mesh.resolve.tracing import read_telemetry
 from mesh.resolve.world import World
 from mesh.xds.snapshots import SnapshotBuilder
 
@@ -39,6 +41,8 @@ CREDENTIALS = {
     ("ingress", "shop"): Credential(b"chain of shop", b"key of shop"),
     ("ingress", "api"): Credential(b"chain of api", b"key of api", b"roots of api"),
 }
+TRACING = TracingSettings("otel-collector.observability:4317")
+"""In the cases that have Telemetry."""
 CASES = sorted(p.name.removesuffix(".in.yaml") for p in GOLDEN.glob("*.in.yaml"))
 
 
@@ -64,6 +68,8 @@ def read(text: str) -> World:
         gateways=tuple(map(read_gateway, found.get("Gateway", []))),
         credentials=CREDENTIALS,
         token_errors={"https://other.example.com/keys": "no answer"},
+        telemetries=tuple(map(read_telemetry, found.get("Telemetry", []))),
+        tracing=TRACING if "Telemetry" in found else TracingSettings(),
     )
 
 
