@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from crds.base import Resource, ServiceName
 from crds.schema import Rule, list_map, rules
+from mesh.api.plaintext import Bypass
 from mesh.api.wire import PositiveTime
 
 __all__ = [
@@ -140,6 +141,9 @@ class TrafficSplitStatus(Resource):
     acknowledged: Acknowledged | None = None
     proxies: Proxies = Proxies()
     rejections: tuple[Rejection, ...] = ()
+    bypass: Annotated[
+        Bypass | None, Field(description="Requests that reach the backends' pods around the split; none where few do.")
+    ] = None
     conditions: Annotated[
         tuple[Condition, ...], Field(description="As kstatus reads them.", json_schema_extra=list_map("type"))
     ] = ()

@@ -16,6 +16,7 @@ import click
 from mesh.api.debug import API_ANNOTATION
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
 from mesh.api.names import ADMIN_PORT, PROXY_CONTAINER
+from mesh.api.plaintext import PlaintextReport
 from mesh.wiring.kinds import (
     DESTINATION_RULES,
     PODS,
@@ -30,7 +31,7 @@ from mesh.wiring.kube import AbsentError, Kind, Kube, KubeError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-__all__ = ["ControlPlane", "admin", "gather", "run", "with_cluster"]
+__all__ = ["ControlPlane", "admin", "gather", "list_all", "plaintext", "run", "seen_plaintext", "with_cluster"]
 
 ResultT = TypeVar("ResultT")
 _SECURITY: Final = ("v1", "v1beta1")
@@ -94,11 +95,12 @@ async def with_cluster(kubeconfig: str | None) -> AsyncIterator[Kube]:
 
 async def gather(kube: Kube) -> list[dict[str, Any]]:
     """Return every object that the checks look at; kinds that the server does not know have none."""
-    found = await asyncio.gather(*(_all_of(kube, kinds) for kinds in _LOOKED_AT))
+    found = await asyncio.gather(*(list_all(kube, kinds) for kinds in _LOOKED_AT))
     return [manifest for manifests in found for manifest in manifests]
 
 
-async def _all_of(kube: Kube, kinds: Sequence[Kind]) -> list[dict[str, Any]]:
+async def list_all(kube: Kube, kinds: Sequence[Kind]) -> list[dict[str, Any]]:
+    """Return all objects of the first of these kinds that the server knows; none where it knows none."""
     for kind in kinds:
         with contextlib.suppress(AbsentError):
             return (await kube.list_all(kind))[0]
@@ -150,6 +152,24 @@ class ControlPlane:
                 f"{url}: {error or 'no answer'}: is the control plane running, and is its address reachable from here? "
                 "Forward its port (kubectl port-forward) and say where with --mesh-url"
             ) from error
+
+
+async def plaintext(kubeconfig: str | None, mesh_url: str | None) -> PlaintextReport:
+    """Return what the control plane has seen of callers in plaintext.
+
+    Raises:
+        ClickException: It cannot be asked.
+    """
+    plane = await ControlPlane.find(lambda: with_cluster(kubeconfig), mesh_url)
+    return PlaintextReport.model_validate_json(await plane.get("/v1/plaintext"))
+
+
+async def seen_plaintext(kubeconfig: str | None, mesh_url: str | None) -> PlaintextReport | None:
+    """Return the same; None where it cannot be asked, for those who have other things to say as well."""
+    try:
+        return await plaintext(kubeconfig, mesh_url)
+    except (click.ClickException, KubeError):
+        return None
 
 
 async def _get(url: str) -> str:

@@ -12,7 +12,7 @@ import click
 from rich.padding import Padding
 from rich.text import Text
 
-from mesh.inspect.access import gather, run, with_cluster
+from mesh.inspect.access import gather, run, seen_plaintext, with_cluster
 from mesh.inspect.files import Read, read_files
 from mesh.inspect.screens import STYLES, console
 from mesh.lint.analyze import analyze
@@ -45,6 +45,9 @@ def _codes(_: click.Context, param: click.Parameter, value: tuple[str, ...]) -> 
 
 @click.command("analyze")
 @click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="By default as kubectl finds it.")
+@click.option(
+    "--mesh-url", envvar="COALMINE_MESH_URL", help="The control plane's HTTP address; by default it is found."
+)
 @click.option("-n", "--namespace", default="default", show_default=True, help="Whose objects to speak of.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Speak of all namespaces.")
 @click.option(
@@ -82,7 +85,8 @@ def analyze_command(
     if paths and options["restart"]:
         raise click.UsageError("--restart needs the cluster: leave -f out")
     read = _read(paths, options["namespace"]) if paths else Read(run(_live(kubeconfig)))
-    found = [*read.findings, *analyze(read_resources(read.manifests, complete=not paths))]
+    seen = None if paths else run(seen_plaintext(kubeconfig, options["mesh_url"]))
+    found = [*read.findings, *analyze(read_resources(read.manifests, complete=not paths, plaintext=seen))]
     scope = None if paths or options["all_namespaces"] else options["namespace"]
     found = [f for f in found if f.code not in options["suppress"] and (scope is None or f.ref.namespace == scope)]
     if output == "json":

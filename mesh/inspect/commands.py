@@ -10,6 +10,7 @@ from mesh.inspect.describe import describe_group
 from mesh.inspect.injection import check_inject_command, inject_command
 from mesh.inspect.proxyconfig import proxy_config_group
 from mesh.inspect.proxystatus import proxy_status_command
+from mesh.inspect.strict import check_strict_command
 from mesh.inspect.traffic import graph_command, top_command
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     analyze_command,
     authz_group,
     check_inject_command,
+    check_strict_command,
     describe_group,
     graph_command,
     inject_command,

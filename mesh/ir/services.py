@@ -112,6 +112,8 @@ class Workload:
         captured: Its packets are redirected to its sidecar.
         bypassed: Ports that it excludes from that.
         gateway: It is no application but a gateway's proxy.
+        owner: Kind and name of what it was made by, a Deployment rather than its ReplicaSet; empty where by hand.
+        host: IP of its node; that of the pod itself where it is on the node's network.
     """
 
     namespace: str
@@ -129,11 +131,18 @@ class Workload:
     captured: bool = False
     bypassed: frozenset[int] = frozenset()
     gateway: bool = False
+    owner: tuple[str, str] = ("", "")
+    host: str = ""
 
     @property
     def key(self) -> ServiceKey:
         """Namespace and name."""
         return (self.namespace, self.name)
+
+    @property
+    def maker(self) -> tuple[str, str]:
+        """Kind and name of its owner, or else of the pod itself."""
+        return self.owner if self.owner[0] else ("Pod", self.name)
 
     @property
     def identity(self) -> Identity:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mesh.lint import general, outliers, pods, routing, services, treatment
+from mesh.lint import general, outliers, plaintext, pods, routing, services, treatment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,6 +36,8 @@ CHECKS: Final[tuple[Callable[[Resources], Iterable[Finding]], ...]] = (
     services.unclear_protocols,
     pods.without_sidecar,
     pods.on_the_hosts_network,
+    plaintext.refused_callers,
+    plaintext.around_splits,
 )
 """Each answers one question."""
 

@@ -93,6 +93,8 @@ _CODES: Final = (
     Code("CM0401", _WARNING, "Pods without a sidecar in a namespace that asks for it"),
     Code("CM0402", _WARNING, "Pods without the sidecar that their own label asks for"),
     Code("CM0403", _WARNING, "hostNetwork pods cannot have a sidecar"),
+    Code("CM0404", _WARNING, "STRICT refuses callers that were seen to speak plaintext"),
+    Code("CM0405", _WARNING, "Requests come around a TrafficSplit"),
 )
 CODES: Final[Mapping[str, Code]] = {code.code: code for code in _CODES}
 """All codes: 00 any resource, 01 VirtualService, 02 DestinationRule, 03 Services and workloads, 04 pods."""

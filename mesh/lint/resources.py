@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from mesh.api.destinationrule import DestinationRuleSpec
+    from mesh.api.plaintext import PlaintextReport
     from mesh.ir.services import ServiceKey
     from mesh.resolve.problems import Ref
     from mesh.resolve.rules import Rule
@@ -79,11 +80,13 @@ class Resources:
         world: The mesh's resources, parsed.
         manifests: By kind, as they are written.
         complete: It is all of a cluster, so what is not there does not exist; otherwise it is some files.
+        plaintext: What was seen of callers in plaintext; None where nobody could be asked.
     """
 
     world: World
     manifests: Mapping[str, tuple[Manifest, ...]]
     complete: bool
+    plaintext: PlaintextReport | None = None
 
     def of(self, kind: str) -> tuple[Manifest, ...]:
         """Return the manifests of a kind."""
@@ -135,12 +138,15 @@ class Resources:
         return {s.name: s.labels for _, spec, of in self.destination_rules() if _is_for(of, key) for s in spec.subsets}
 
 
-def read_resources(manifests: Iterable[Manifest], *, complete: bool) -> Resources:
+def read_resources(
+    manifests: Iterable[Manifest], *, complete: bool, plaintext: PlaintextReport | None = None
+) -> Resources:
     """Return resources from manifests.
 
     Args:
         manifests: Objects of any kind; each has ``kind`` and ``metadata.name``, and a namespace unless it needs none.
         complete: They are all that there is.
+        plaintext: What was seen of callers in plaintext.
     """
     found: dict[str, list[Manifest]] = {}
     for manifest in manifests:
@@ -166,7 +172,7 @@ def read_resources(manifests: Iterable[Manifest], *, complete: bool) -> Resource
         telemetries=tuple(map(read_telemetry, found.get("Telemetry", ()))),
         tracing=TracingSettings(collector=None),
     )
-    return Resources(world, {kind: tuple(items) for kind, items in found.items()}, complete)
+    return Resources(world, {kind: tuple(items) for kind, items in found.items()}, complete, plaintext)
 
 
 def dicts(value: object) -> list[dict[str, Any]]:

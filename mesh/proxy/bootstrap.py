@@ -33,6 +33,8 @@ _TELEMETRY_CLUSTER: Final = "coalmine-telemetry"
 _TYPES: Final = "type.googleapis.com/envoy."
 _RUNTIME: Final = {"re2.max_program_size.error_level": 32768}
 """Envoy's own bound of 100 refuses regular expressions of about 80 characters; this is Istio's."""
+_EVICTION: Final = "600s"
+"""How often stats that stood still are dropped, of those that may become many (``mesh.xds.plaintext``)."""
 _MAX_CONNECTIONS: Final = 50_000
 """Callers' connections to one sidecar; Envoy warns when there is no bound, and memory has one anyway."""
 
@@ -95,6 +97,7 @@ def bootstrap(
         },
         "stats_config": _stats_config(),
         "stats_flush_interval": "1s",
+        "stats_eviction_interval": _EVICTION,
         "stats_sinks": [_sink(f"{namespace}/{pod}")],
         "overload_manager": _overload_manager(),
         "layered_runtime": {"layers": [{"name": "static", "static_layer": _RUNTIME}]},

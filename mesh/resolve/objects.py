@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from mesh.api.capture import read_capture
@@ -14,6 +15,7 @@ __all__ = ["EGRESS_ANNOTATION", "read_pod", "read_service", "version_of"]
 EGRESS_ANNOTATION: Final = "mesh.coalmine.dev/egress"
 """On a pod: the hosts that it calls, with commas. Its sidecar then knows only those; without it, all."""
 
+_CRON_JOB: Final = re.compile(r"(.+)-\d{8,10}")
 _TCP: Final = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis", "postgres"})
 """Names (Istio's convention) of protocols that are not HTTP in the clear."""
 _VERSION_LABELS: Final = (
@@ -79,7 +81,26 @@ def read_pod(manifest: dict[str, Any]) -> Workload:
         captured=captured,
         bypassed=_bypassed(annotations, containers) if captured else frozenset(),
         gateway=gateway,
+        owner=_owner(meta),
+        host=status.get("hostIP", ""),
     )
+
+
+def _owner(meta: dict[str, Any]) -> tuple[str, str]:
+    """Return kind and name of what made a pod.
+
+    A CronJob's Jobs are called after it and the minute, so that the pods tell it without a look at Jobs.
+    """
+    owner = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), None)
+    if owner is None:
+        return ("", "")
+    kind, name = owner["kind"], owner["name"]
+    template = (meta.get("labels") or {}).get("pod-template-hash")
+    if kind == "ReplicaSet" and template and name.endswith(f"-{template}"):
+        return "Deployment", name.removesuffix(f"-{template}")
+    if kind == "Job" and (found := _CRON_JOB.fullmatch(name)):
+        return "CronJob", found[1]
+    return kind, name
 
 
 def _bypassed(annotations: dict[str, str], containers: list[dict[str, Any]]) -> frozenset[int]:

@@ -112,11 +112,12 @@ def _rises(before: tuple[int, ...], now: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class Point(NamedTuple):
-    """What a proxy counts for the standard metrics.
+    """What a proxy counts for the standard metrics, or of calls in plaintext.
 
     Attributes:
         stat: Name of its stat.
-        tags: Values of ``mesh.xds.standard.TAGS``, in that order; empty where the stat has no such tag.
+        tags: Values of ``mesh.xds.standard.TAGS`` (or ``mesh.xds.plaintext.TAGS``), in that order; empty where the stat
+            has no such tag.
     """
 
     stat: str

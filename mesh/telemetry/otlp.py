@@ -14,7 +14,7 @@ from mesh.api.telemetry import LATENCY_BOUNDS_MS
 from mesh.proxy.bootstrap import PROXY_ATTRIBUTE
 from mesh.proxy.callers import RefusedError, bearer_token
 from mesh.telemetry.counters import BUCKETS, Counts, Host, Point, Report, Series, Values
-from mesh.xds import standard
+from mesh.xds import plaintext, standard
 from mesh.xds import telemetry as names
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SERVICE", "BadReportError", "add_to_server", "decode"]
 
 SERVICE: Final = "opentelemetry.proto.collector.metrics.v1.MetricsService"
+_POINT_TAGS: Final[dict[str, tuple[str, ...]]] = {standard.PREFIX: standard.TAGS, plaintext.PREFIX: plaintext.TAGS}
 _UPTIME: Final = "server.uptime"
 _COUNTERS: Final = {
     names.REQUESTS: "requests",
@@ -133,23 +134,24 @@ def _field(fields: dict[Series, dict[str, Any]], point: Any, name: str, value: i
 
 
 def _points(points: dict[Point, Values], metric: Any) -> None:
-    """Take a stat, if it is one of the standard metrics."""
+    """Take a stat, if it is one of the standard metrics or of those of plaintext."""
     name = metric.name
-    if not name.startswith(standard.PREFIX):
+    known = next((tags for prefix, tags in _POINT_TAGS.items() if name.startswith(prefix)), None)
+    if known is None:
         return
     for point in metric.sum.data_points:
-        points[_point(name, point)] = (point.as_int,)
+        points[_point(name, point, known)] = (point.as_int,)
     for point in metric.histogram.data_points:
         if len(point.explicit_bounds) != len(standard.bounds_of(name)):
             raise BadReportError(
                 f"histogram {name} has bounds {list(point.explicit_bounds)}: its bootstrap is not ours"
             )
-        points[_point(name, point)] = (*point.bucket_counts, point.sum)
+        points[_point(name, point, known)] = (*point.bucket_counts, point.sum)
 
 
-def _point(name: str, point: Any) -> Point:
+def _point(name: str, point: Any, known: Sequence[str]) -> Point:
     tags = {attribute.key: attribute.value.string_value for attribute in point.attributes}
-    return Point(name, tuple([tags.get(tag, "") for tag in standard.TAGS]))
+    return Point(name, tuple([tags.get(tag, "") for tag in known]))
 
 
 @lru_cache(maxsize=65_536)  # the same ones come every second

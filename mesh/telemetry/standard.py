@@ -80,7 +80,8 @@ class StandardMetrics:
         self._refresh(now)
         namespace, _, name = proxy.partition("/")
         for point, values in news.items():
-            self._add(point.stat, self._labels(namespace, name, point), values, now)
+            if point.stat.startswith(standard.PREFIX):
+                self._add(point.stat, self._labels(namespace, name, point), values, now)
 
     def sums(self, stat: str) -> list[tuple[tuple[str, ...], Values]]:
         """Return labels (``LABELS``, or ``TCP_LABELS``) and values of all series of a stat of ``mesh.xds.standard``."""

@@ -34,6 +34,7 @@ from mesh.wiring.reports import Reports
 from mesh.wiring.routestatus import RouteStatuses
 from mesh.wiring.splitstatus import SplitStatuses
 from mesh.wiring.tokens import Tokens, reading_middleware
+from mesh.wiring.watch import PlaintextWatch
 from mesh.wiring.webhooks import register
 from mesh.xds.observation import observation
 from mesh.xds.snapshots import SnapshotBuilder
@@ -128,7 +129,6 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     reports = Reports(kube, now=_now)
     edges = Edges(clock=time.time)
     metrics = StandardMetrics(world=lambda: control.world, clock=time.monotonic)
-    store = TelemetryStore(clock=time.time, counted=edges.add, measured=metrics.add)
     builder = SnapshotBuilder(
         request_logs=request_access_logs(),
         attempt_logs=attempt_access_logs(),
@@ -138,7 +138,13 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     def offer() -> None:
         ads.publish()
         if control.world is not None:
-            reports.tell((*control.problems, *keeper.problems))
+            reports.tell((*control.problems, *keeper.problems, *watch.problems))
+            statuses.refresh()
+
+    watch = PlaintextWatch(
+        metrics, edges, proxies=lambda: store.proxies, world=lambda: control.world, now=_now, changed=offer
+    )
+    store = TelemetryStore(clock=time.time, counted=edges.add, measured=watch.measured)
 
     def published() -> None:
         offer()
@@ -160,7 +166,9 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     def refusal(proxy: str, uid: str) -> str | None:
         return ads.gate.refusal(proxy, uid)
 
-    statuses = SplitStatuses(kube, world=lambda: control.world, session=session, refusal=refusal, now=_now)
+    statuses = SplitStatuses(
+        kube, world=lambda: control.world, session=session, refusal=refusal, now=_now, bypass=watch.bypass
+    )
     ads = AdsServer(
         control.snapshot,
         clock=time.monotonic,
@@ -192,6 +200,7 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     api = http.make_app(store, lambda: control.world is not None and registered.is_set(), check)
     prometheus.add_to_app(api, metrics)
     debug.add_to_app(api, world=lambda: control.world, ads=ads, edges=edges)
+    watch.add_to_app(api)
     await stack.enter_async_context(_site(api, config.http_address, None))
     work = [
         *(r.run() for r in (*sources.reflectors, keeper.namespaces)),
@@ -202,6 +211,7 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
         statuses.run(),
         routes.run(),
         reports.run(),
+        watch.run(),
         keeper.publish_roots(),
         keeper.run(partial(_proxies, control, ads)),
     ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mesh.ads.session import Session
+    from mesh.api.plaintext import Bypass
     from mesh.api.trafficsplit import TrafficSplitSpec
     from mesh.ir.services import ServiceKey, Workload
     from mesh.resolve.rules import Rule
@@ -41,6 +42,7 @@ class SplitStatuses:
         session: Returns a proxy's session.
         refusal: Returns why a proxy does not get a TrafficSplit's present state; None where it refused nothing.
         now: The time, RFC 3339.
+        bypass: Returns what comes around a split, by its uid.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class SplitStatuses:
         session: Callable[[str], Session | None],
         refusal: Callable[[str, str], str | None],
         now: Callable[[], str],
+        bypass: Callable[[str], Bypass | None] = lambda _: None,
     ) -> None:
         self._kube = kube
+        self._bypass = bypass
         self._world = world
         self._session = session
         self._refusal = refusal
@@ -93,6 +97,7 @@ class SplitStatuses:
             state = self._state(rule, callers, problems.get(rule.ref.uid, ""))
             known = self._known.get(rule.ref.uid, TrafficSplitStatus())
             status = status_of(state, known, self._now())
+            status = status.model_copy(update={"bypass": self._bypass(rule.ref.uid)})
             if status != known:
                 found.append((rule, status))
         alive = {rule.ref.uid for rule in world.traffic_splits}

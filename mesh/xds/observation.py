@@ -16,6 +16,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from mesh.xds.accesslog import access_log
 from mesh.xds.messages import to_any
+from mesh.xds.plaintext import of_connections, of_refused, of_requests
 from mesh.xds.standard import http_logs, tcp_logs
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["observation"]
 
+_NO_PORT: Final = frozenset({"loop"})
+"""Chains of inbound listeners that lead to no port of the pod."""
 _REPORTERS: Final[dict[int, Reporter]] = {base_pb2.INBOUND: "destination", base_pb2.OUTBOUND: "source"}
 
 
@@ -47,11 +50,13 @@ def observation(access_log_percent: float = 0) -> Callable[[Message], Message]:
 
     def observe(message: Message) -> Message:
         if isinstance(message, listener_pb2.Listener):
-            for entry in _filters(message):
+            for chain, entry in _filters(message):
                 if entry.typed_config.Is(hcm.HttpConnectionManager.DESCRIPTOR):
                     manager = hcm.HttpConnectionManager()
                     entry.typed_config.Unpack(manager)
                     manager.access_log.extend(_found(lines, (message.traffic_direction, False)))
+                    if _is_plain(message, chain):
+                        manager.access_log.append(of_requests(_port(manager.rds.route_config_name)))
                     manager.access_log.extend(http.get(message.traffic_direction, ()))
                     entry.typed_config.CopyFrom(to_any(manager))
                 elif entry.typed_config.Is(tcp_proxy_pb2.TcpProxy.DESCRIPTOR):
@@ -60,9 +65,13 @@ def observation(access_log_percent: float = 0) -> Callable[[Message], Message]:
                     proxy.access_log.extend(_found(lines, (message.traffic_direction, True)))
                     for log in proxy.access_log:
                         _only_at_end(log)
+                    if _is_plain(message, chain):
+                        proxy.access_log.append(of_connections(_port(proxy.cluster)))
                     proxy.access_log.extend(tcp.get(message.traffic_direction, ()))
                     proxy.access_log_options.flush_access_log_on_connected = True
                     entry.typed_config.CopyFrom(to_any(proxy))
+            if message.traffic_direction == base_pb2.INBOUND:
+                message.access_log.append(of_refused(_listened(message)))
         return message
 
     return observe
@@ -80,9 +89,28 @@ def _only_at_end(log: accesslog_pb2.AccessLog) -> None:
     log.filter.CopyFrom(end)
 
 
-def _filters(listener: Any) -> list[Any]:
+def _filters(listener: Any) -> list[tuple[Any, Any]]:
     chains = [
         *listener.filter_chains,
         *([listener.default_filter_chain] if listener.HasField("default_filter_chain") else []),
     ]
-    return [entry for chain in chains for entry in chain.filters]
+    return [(chain, entry) for chain in chains for entry in chain.filters]
+
+
+def _is_plain(listener: Any, chain: Any) -> bool:
+    """Say whether a chain takes what is not the mesh's mutual TLS."""
+    return (
+        listener.traffic_direction == base_pb2.INBOUND
+        and not chain.HasField("transport_socket")
+        and chain.name not in _NO_PORT
+    )
+
+
+def _port(name: str) -> int:
+    """Return the container port of what ``mesh.xds.clusters.inbound_name`` names."""
+    return int(name.rpartition("|")[2])
+
+
+def _listened(listener: Any) -> int | None:
+    """Return the container port behind a listener; None for one that takes the calls to all ports."""
+    return _port(listener.name) if "|" in listener.name else None

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mesh.api.plaintext import PlaintextReport
 from mesh.lint.analyze import analyze
 from mesh.lint.findings import CODES, Severity
 from mesh.lint.resources import read_resources
@@ -19,8 +20,9 @@ GOLDEN = Path(__file__).parents[3] / "golden" / "lint"
 
 
 def findings(name: str):
-    manifests = yaml.safe_load_all((GOLDEN / name).read_text())
-    return analyze(read_resources(manifests, complete=False))
+    manifests = list(yaml.safe_load_all((GOLDEN / name).read_text()))
+    seen = [PlaintextReport.model_validate(m["report"]) for m in manifests if m["kind"] == "PlaintextReport"]
+    return analyze(read_resources(manifests, complete=False, plaintext=next(iter(seen), None)))
 
 
 def said(code: str) -> str:
