@@ -1,4 +1,4 @@
-"""HTTPRoute (the Gateway API's) as far as sidecars carry it out: a route whose parent is a Service.
+"""HTTPRoute (the Gateway API's): for sidecars where its parent is a Service, for ingress proxies where it is a Gateway.
 
 ``mesh.api.istio.unimplemented`` names every other field that is set.
 """
@@ -35,7 +35,13 @@ class ParentRef(IstioResource):
     kind: str = "Gateway"
     namespace: str = ""
     name: Annotated[str, Field(min_length=1)]
+    section_name: Annotated[str, Field(description="A Service's port or a Gateway's listener, by name.")] = ""
     port: Port | None = None
+
+    @property
+    def is_gateway(self) -> bool:
+        """Whether it is a Gateway of the Gateway API."""
+        return self.group == GATEWAY_API_GROUP and self.kind == "Gateway"
 
     @property
     def is_service(self) -> bool:
@@ -47,7 +53,7 @@ class PathMatch(IstioResource):
     """How a path is compared; a prefix goes by whole segments."""
 
     type: Literal["Exact", "PathPrefix", "RegularExpression"] = "PathPrefix"
-    value: Annotated[str, Field(pattern=r"^/", max_length=1024)] = "/"
+    value: Annotated[str, Field(pattern=r"^/", max_length=4096)] = "/"
 
 
 class ValueMatch(IstioResource):

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mesh.api.gateway import GatewaySpec, split_host
-from mesh.resolve.gatewayhosts import GATEWAY_API, common, known_as
+from mesh.resolve.gatewayhosts import common, is_standard, known_as
 from mesh.resolve.gatewayservers import Ports
 from mesh.resolve.problems import Problem
 from mesh.resolve.rules import Rule, read_rule
@@ -79,7 +79,13 @@ class Gateways:
 
     def of(self, pod: Workload) -> list[Rule[GatewaySpec]]:
         """Return the Gateways that a pod serves, the oldest first."""
-        return [r for r in self._valid if _serves(pod, r)]
+        return [r for r in self._valid if self._serves(pod, r)]
+
+    def _serves(self, pod: Workload, rule: Rule[GatewaySpec]) -> bool:
+        if is_standard(rule.ref):
+            placement = self.world.edges.placements.get(known_as(rule.ref))
+            return placement is not None and placement.serves(pod)
+        return rule.spec is not None and set(rule.spec.selector.items()) <= set(pod.labels)
 
     @cached_property
     def _made(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], Ports]:
@@ -108,7 +114,9 @@ class Gateways:
         for pod in self.pods:
             found += self.ports(pod).problems
         for rule in self._valid:
-            if not any(_serves(pod, rule) for pod in self.pods):
+            if is_standard(rule.ref):
+                continue  # its conditions say it
+            if not any(self._serves(pod, rule) for pod in self.pods):
                 chosen = ", ".join(f"{k}={v}" for k, v in (rule.spec.selector if rule.spec else {}).items())
                 text = f"spec.selector: there is no gateway pod with {chosen or 'any labels'}: see deploy/mesh/gateway.yaml"
                 found.append(Problem(rule.ref, "NoPods", text))
@@ -118,6 +126,8 @@ class Gateways:
         """Yield what is wrong with the names that VirtualServices are bound by."""
         for ref, hosts, gateway in self.world.routing.bindings:
             rule = self.names.get(gateway)
+            if ref.kind != "VirtualService":
+                continue  # its conditions say it
             if rule is None:
                 yield Problem(ref, "NotFound", f"spec.gateways: there is no Gateway {gateway}: correct the name")
             elif rule.spec and not any(_meet(s, rule.ref, h, ref) for s in _hosts(rule.spec) for h in hosts):
@@ -132,9 +142,3 @@ def _hosts(spec: GatewaySpec) -> Iterable[str]:
 def _meet(written: str, gateway: Ref, host: str, ref: Ref) -> bool:
     namespace, pattern = split_host(written, gateway.namespace)
     return namespace in {"*", ref.namespace} and bool(common(pattern, host))
-
-
-def _serves(pod: Workload, rule: Rule[GatewaySpec]) -> bool:
-    if rule.spec is None or not set(rule.spec.selector.items()) <= set(pod.labels):
-        return False
-    return pod.namespace == rule.ref.namespace or not rule.ref.api_version.startswith(f"{GATEWAY_API}/")

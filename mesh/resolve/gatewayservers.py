@@ -10,7 +10,7 @@ from mesh.ir.actions import Redirect
 from mesh.ir.gateways import Credential, GatewayChain, GatewayListener, GatewayRoutes, GatewayTls, GatewayView
 from mesh.ir.traffic import Destination, Match, Route, VirtualHost
 from mesh.resolve.clauses import Caller, applies
-from mesh.resolve.gatewayhosts import common, known_as
+from mesh.resolve.gatewayhosts import bound_to, common, is_standard, known_as
 from mesh.resolve.kinds import read_kinds, told_apart
 from mesh.resolve.problems import Problem
 from mesh.resolve.routes import WHOLE, RouteResolver
@@ -41,6 +41,7 @@ class _Server:
     index: int
     spec: GatewayServer
     port: int
+    path: str
 
     @property
     def kind(self) -> str:
@@ -50,10 +51,6 @@ class _Server:
     @property
     def encrypted(self) -> bool:
         return self.kind in {"https", "tls"}
-
-    @property
-    def path(self) -> str:
-        return f"spec.servers[{self.index}]"
 
     @property
     def label(self) -> str:
@@ -115,7 +112,10 @@ class Ports:
 
     def _servers(self, rule: Rule[GatewaySpec]) -> Iterator[_Server]:
         for index, server in enumerate(rule.spec.servers if rule.spec else ()):
-            yield _Server(rule.ref, known_as(rule.ref), index, server, self._listens(server.port.number))
+            name, path = known_as(rule.ref), f"spec.servers[{index}]"
+            if is_standard(rule.ref):
+                name, path = bound_to(rule.ref, server.name), f"spec.listeners[{server.name}]"
+            yield _Server(rule.ref, name, index, server, self._listens(server.port.number), path)
 
     def _listens(self, number: int) -> int:
         """Return where the pod listens for what callers send to a port of its Service."""
@@ -243,7 +243,9 @@ class Ports:
         )
 
     def _credential(self, server: _Server, name: str) -> Credential | None:
-        found = self._world.credentials.get((self._pod.namespace, name))
+        placement = self._world.edges.placements.get(known_as(server.ref)) if is_standard(server.ref) else None
+        key = placement.secrets.get(name) if placement else None
+        found = self._world.credentials.get(key or (self._pod.namespace, name))
         where = f"{server.path}.tls.credentialName: "
         if found is None:
             text = f"{where}there is no Secret {name} in namespace {self._pod.namespace}, where the gateway's pods are, or "

@@ -96,6 +96,9 @@ class VirtualServices:
         expanded = tuple(e for c in clauses for e in self._delegates.expand(c))
         ruling = Ruling((ref,), expanded, tuple((ref, t) for t in spec.tls), tuple((ref, t) for t in spec.tcp))
         gateways = frozenset(qualified(g, ref.namespace) for g in spec.gateways or (MESH_GATEWAY,))
+        if ref.kind == "VirtualService":
+            # "~" stands in the names of the Gateway API's listeners, which take routes only as they allow.
+            gateways = frozenset(g.replace("~", "?") for g in gateways)
         for host in dict.fromkeys(h.lower().rstrip(".") for h in spec.hosts):
             entry = _Entry(rule, spec, host, gateways, ruling)
             if host.startswith("*"):

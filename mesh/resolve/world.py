@@ -13,10 +13,12 @@ from mesh.ir.views import Inbound, Outbound, ProxyView
 from mesh.resolve.authz import AuthzIndex
 from mesh.resolve.clauses import Caller
 from mesh.resolve.connections import ConnectionResolver, timed
+from mesh.resolve.edges import Edges
 from mesh.resolve.externals import Externals
 from mesh.resolve.gateways import Gateways
+from mesh.resolve.grants import Grants
 from mesh.resolve.hosts import domains, external_domains, service_key
-from mesh.resolve.httproutes import Translated, translate
+from mesh.resolve.httproutes import Parents, Translated, translate
 from mesh.resolve.kinds import ROUTES_ANNOTATION, read_kinds, told_apart
 from mesh.resolve.peers import PeerModes, index_peers
 from mesh.resolve.problems import Problem, Ref
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from mesh.api.destinationrule import DestinationRuleSpec
     from mesh.api.gateway import GatewaySpec
+    from mesh.api.gatewayapi import GatewayClassSpec, ReferenceGrantSpec, StandardGatewaySpec
     from mesh.api.httproute import HttpRouteSpec
     from mesh.api.istiotelemetry import TelemetrySpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
@@ -75,6 +78,11 @@ class World:
         sidecar_resources: All resources of the kind Sidecar.
         gateways: All Gateways.
         http_routes: All HTTPRoutes of the Gateway API.
+        grpc_routes: All GRPCRoutes of the Gateway API, as what they are for HTTP.
+        standard_gateways: All Gateways of the Gateway API.
+        gateway_classes: All GatewayClasses.
+        reference_grants: All ReferenceGrants.
+        namespace_labels: Labels of all namespaces.
         credentials: The Secrets with certificates in the namespaces of the gateways' pods.
         token_keys: Key sets that were fetched, by where they are from.
         token_errors: Why they could not be fetched, likewise.
@@ -95,6 +103,11 @@ class World:
     sidecar_resources: tuple[Rule[SidecarSpec], ...] = ()
     gateways: tuple[Rule[GatewaySpec], ...] = ()
     http_routes: tuple[Rule[HttpRouteSpec], ...] = ()
+    grpc_routes: tuple[Rule[HttpRouteSpec], ...] = ()
+    standard_gateways: tuple[Rule[StandardGatewaySpec], ...] = ()
+    gateway_classes: tuple[Rule[GatewayClassSpec], ...] = ()
+    reference_grants: tuple[Rule[ReferenceGrantSpec], ...] = ()
+    namespace_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     credentials: Mapping[ServiceKey, Credential] = field(default_factory=dict, repr=False)
     token_keys: Mapping[str, str] = field(default_factory=dict)
     token_errors: Mapping[str, str] = field(default_factory=dict)
@@ -114,8 +127,26 @@ class World:
 
     @cached_property
     def translated(self) -> Translated:
-        """The HTTPRoutes of Services, as VirtualServices."""
-        return translate(self.http_routes, self.services)
+        """The HTTPRoutes and GRPCRoutes, as VirtualServices."""
+        parents = Parents(self.services, self.edges.edges, self.grants, self.namespace_labels)
+        return translate((*self.http_routes, *self.grpc_routes), parents)
+
+    @cached_property
+    def grants(self) -> Grants:
+        """Which references into other namespaces are allowed."""
+        return Grants(self.reference_grants)
+
+    @cached_property
+    def edges(self) -> Edges:
+        """The Gateways of the Gateway API that are ours."""
+        return Edges(
+            self.standard_gateways,
+            self.gateway_classes,
+            self.grants,
+            self.services,
+            pods=self.workloads.values(),
+            credentials=self.credentials,
+        )
 
     @cached_property
     def treatments(self) -> Treatments:
@@ -143,7 +174,7 @@ class World:
     @cached_property
     def ingress(self) -> Gateways:
         """The Gateways, and what their pods serve."""
-        return Gateways(self, self.gateways)
+        return Gateways(self, (*self.gateways, *self.edges.rules))
 
     @cached_property
     def authorization(self) -> AuthzIndex:
@@ -197,7 +228,8 @@ class World:
         own += [*self.authorization.problems, *self.tokens.problems]
         own += [*self.peers.problems, *self.peers.shadowed(self.workloads.values())]
         own += [*self.telemetry.problems, *self.telemetry.shadowed(self.workloads.values())]
-        own += [*self.ingress.problems, *self.translated.problems]
+        own += [*self.ingress.problems, *self.translated.problems, *self.edges.problems]
+        own += [p for r in self.reference_grants for p in r.problems]
         own += unjudged_ports(self.traffic_splits, self.splits, self.services)
         for service in self.services.values():
             ref = Ref("v1", "Service", service.namespace, service.name, service.uid)

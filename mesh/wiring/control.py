@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mesh.resolve.authz import read_authorization_policy
+from mesh.resolve.edges import read_gateway_class, read_standard_gateway
 from mesh.resolve.gateways import read_gateway
+from mesh.resolve.grants import read_reference_grant
+from mesh.resolve.grpcroutes import read_grpc_route
 from mesh.resolve.httproutes import read_http_route
 from mesh.resolve.objects import read_pod, read_service
 from mesh.resolve.rules import (
@@ -26,14 +29,19 @@ from mesh.wiring.keys import KeyFetcher
 from mesh.wiring.kinds import (
     AUTHORIZATION_POLICIES,
     DESTINATION_RULES,
+    GATEWAY_CLASSES,
     GATEWAYS,
+    GRPC_ROUTES,
     HTTP_ROUTES,
+    NAMESPACES,
     PEER_AUTHENTICATIONS,
     PODS,
+    REFERENCE_GRANTS,
     REQUEST_AUTHENTICATIONS,
     SERVICE_ENTRIES,
     SERVICES,
     SIDECARS,
+    STANDARD_GATEWAYS,
     TRAFFIC_SPLITS,
     VIRTUAL_SERVICES,
 )
@@ -46,6 +54,7 @@ if TYPE_CHECKING:
     from mesh.ads.gate import Refusal
     from mesh.api.destinationrule import DestinationRuleSpec
     from mesh.api.gateway import GatewaySpec
+    from mesh.api.gatewayapi import GatewayClassSpec, ReferenceGrantSpec, StandardGatewaySpec
     from mesh.api.httproute import HttpRouteSpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
     from mesh.api.requestauthentication import RequestAuthenticationSpec
@@ -65,6 +74,7 @@ if TYPE_CHECKING:
 __all__ = ["Control", "Sources"]
 
 log = logging.getLogger(__name__)
+ItemT = TypeVar("ItemT")
 _DEBOUNCE: Final = 0.003
 """Seconds; the parts of one change (a pod and its Service) come together, and the first waits no longer than this."""
 
@@ -84,6 +94,11 @@ class Sources:
     token_keys: KeyFetcher
     gateways: Reflector[Rule[GatewaySpec]]
     http_routes: Reflector[Rule[HttpRouteSpec]]
+    grpc_routes: Reflector[Rule[HttpRouteSpec]]
+    standard_gateways: Reflector[Rule[StandardGatewaySpec]]
+    gateway_classes: Reflector[Rule[GatewayClassSpec]]
+    reference_grants: Reflector[Rule[ReferenceGrantSpec]]
+    namespaces: Reflector[dict[str, str]]
     gateway_secrets: GatewaySecrets
     peer_authentications: Reflector[Rule[PeerAuthenticationSpec]]
     service_entries: Reflector[Rule[ServiceEntrySpec]]
@@ -96,7 +111,7 @@ class Sources:
         endpoints: EndpointSource,
         changed: Callable[[], None],
         seen_split: Callable[[dict[str, Any]], None],
-        seen_route: Callable[[dict[str, Any]], None] = lambda _: None,
+        seen_standard: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> Sources:
         """Return the sources of a cluster.
 
@@ -105,16 +120,19 @@ class Sources:
             endpoints: Where endpoints come from.
             changed: Called after each change.
             seen_split: Called with each TrafficSplit as the API serves it.
-            seen_route: Called with each HTTPRoute likewise.
+            seen_standard: Called with each route, Gateway and GatewayClass of the Gateway API likewise.
         """
 
         def read_split(manifest: dict[str, Any]) -> Rule[TrafficSplitSpec]:
             seen_split(manifest)
             return read_traffic_split(manifest)
 
-        def read_route(manifest: dict[str, Any]) -> Rule[HttpRouteSpec]:
-            seen_route(manifest)
-            return read_http_route(manifest)
+        def noted(read: Callable[[dict[str, Any]], ItemT]) -> Callable[[dict[str, Any]], ItemT]:
+            def reader(manifest: dict[str, Any]) -> ItemT:
+                seen_standard(manifest)
+                return read(manifest)
+
+            return reader
 
         return cls(
             services=Reflector(kube, (SERVICES,), read_service, changed),
@@ -131,7 +149,12 @@ class Sources:
             ),
             token_keys=KeyFetcher(changed),
             gateways=Reflector(kube, GATEWAYS, read_gateway, changed, optional=True),
-            http_routes=Reflector(kube, HTTP_ROUTES, read_route, changed, optional=True),
+            http_routes=Reflector(kube, HTTP_ROUTES, noted(read_http_route), changed, optional=True),
+            grpc_routes=Reflector(kube, GRPC_ROUTES, noted(read_grpc_route), changed, optional=True),
+            standard_gateways=Reflector(kube, STANDARD_GATEWAYS, noted(read_standard_gateway), changed, optional=True),
+            gateway_classes=Reflector(kube, GATEWAY_CLASSES, noted(read_gateway_class), changed, optional=True),
+            reference_grants=Reflector(kube, REFERENCE_GRANTS, read_reference_grant, changed, optional=True),
+            namespaces=Reflector(kube, (NAMESPACES,), _labels, changed),
             gateway_secrets=GatewaySecrets(kube, changed),
             peer_authentications=Reflector(
                 kube, PEER_AUTHENTICATIONS, read_peer_authentication, changed, optional=True
@@ -153,6 +176,11 @@ class Sources:
             self.request_authentications,
             self.gateways,
             self.http_routes,
+            self.grpc_routes,
+            self.standard_gateways,
+            self.gateway_classes,
+            self.reference_grants,
+            self.namespaces,
             self.peer_authentications,
             self.service_entries,
             self.sidecars,
@@ -164,19 +192,15 @@ class Sources:
         await asyncio.gather(*(r.synced.wait() for r in self.reflectors))
         self.token_keys.want(key_sources(self.request_authentications.items.values()))
         await self.token_keys.tried()
-        self.gateway_secrets.want(self._gateway_namespaces())
+        self.world()  # which says whose Secrets are wanted
         await self.gateway_secrets.tried()
-
-    def _gateway_namespaces(self) -> frozenset[str]:
-        return frozenset(w.namespace for w in self.pods.items.values() if w.gateway)
 
     def world(self) -> World:
         """Return what is known now."""
         services, workloads = dict(self.services.items), dict(self.pods.items)
         tokens = tuple(self.request_authentications.items.values())
         self.token_keys.want(key_sources(tokens))
-        self.gateway_secrets.want(self._gateway_namespaces())
-        return World(
+        world = World(
             services=services,
             workloads=workloads,
             endpoints=self.endpoints.endpoints(services, workloads),
@@ -191,9 +215,21 @@ class Sources:
             token_errors=dict(self.token_keys.errors),
             gateways=tuple(self.gateways.items.values()),
             http_routes=tuple(self.http_routes.items.values()),
+            grpc_routes=tuple(self.grpc_routes.items.values()),
+            standard_gateways=tuple(self.standard_gateways.items.values()),
+            gateway_classes=tuple(self.gateway_classes.items.values()),
+            reference_grants=tuple(self.reference_grants.items.values()),
+            namespace_labels={name: labels for (_, name), labels in self.namespaces.items.items()},
             credentials=self.gateway_secrets.items,
             peer_authentications=tuple(self.peer_authentications.items.values()),
         )
+        pods = {w.namespace for w in workloads.values() if w.gateway}
+        self.gateway_secrets.want(frozenset(pods | world.edges.secret_namespaces))
+        return world
+
+
+def _labels(namespace: dict[str, Any]) -> dict[str, str]:
+    return dict(namespace["metadata"].get("labels") or {})
 
 
 class Control:

@@ -14,20 +14,23 @@ from mesh.wiring.kube import Kind
 __all__ = [
     "AUTHORIZATION_POLICIES",
     "CONFIG_MAPS",
-    "CRON_JOBS",
     "DESTINATION_RULES",
     "ENDPOINT_SLICES",
     "EVENTS",
     "GATEWAYS",
+    "GATEWAY_CLASSES",
+    "GRPC_ROUTES",
     "HTTP_ROUTES",
     "NAMESPACES",
     "PEER_AUTHENTICATIONS",
     "PODS",
+    "REFERENCE_GRANTS",
     "REQUEST_AUTHENTICATIONS",
     "SECRETS",
     "SERVICES",
     "SERVICE_ENTRIES",
     "SIDECARS",
+    "STANDARD_GATEWAYS",
     "SUBJECT_ACCESS_REVIEWS",
     "TELEMETRIES",
     "TOKEN_REVIEWS",
@@ -39,7 +42,6 @@ __all__ = [
 SERVICES: Final = Kind("", "v1", "Service", "services")
 PODS: Final = Kind("", "v1", "Pod", "pods")
 CONFIG_MAPS: Final = Kind("", "v1", "ConfigMap", "configmaps")
-CRON_JOBS: Final = Kind("batch", "v1", "CronJob", "cronjobs")
 SECRETS: Final = Kind("", "v1", "Secret", "secrets")
 NAMESPACES: Final = Kind("", "v1", "Namespace", "namespaces")
 TOKEN_REVIEWS: Final = Kind("authentication.k8s.io", "v1", "TokenReview", "tokenreviews")
@@ -55,6 +57,14 @@ DESTINATION_RULES: Final = tuple(Kind(ISTIO_GROUP, v, "DestinationRule", "destin
 SERVICE_ENTRIES: Final = tuple(Kind(ISTIO_GROUP, v, "ServiceEntry", "serviceentries") for v in ISTIO_VERSIONS)
 SIDECARS: Final = tuple(Kind(ISTIO_GROUP, v, "Sidecar", "sidecars") for v in ISTIO_VERSIONS)
 HTTP_ROUTES: Final = tuple(Kind(GATEWAY_API_GROUP, v, "HTTPRoute", "httproutes") for v in GATEWAY_API_VERSIONS)
+GRPC_ROUTES: Final = (Kind(GATEWAY_API_GROUP, "v1", "GRPCRoute", "grpcroutes"),)
+STANDARD_GATEWAYS: Final = tuple(Kind(GATEWAY_API_GROUP, v, "Gateway", "gateways") for v in GATEWAY_API_VERSIONS)
+GATEWAY_CLASSES: Final = tuple(
+    Kind(GATEWAY_API_GROUP, v, "GatewayClass", "gatewayclasses") for v in GATEWAY_API_VERSIONS
+)
+REFERENCE_GRANTS: Final = tuple(
+    Kind(GATEWAY_API_GROUP, v, "ReferenceGrant", "referencegrants") for v in GATEWAY_API_VERSIONS
+)
 GATEWAYS: Final = tuple(Kind(ISTIO_GROUP, v, "Gateway", "gateways") for v in ISTIO_VERSIONS)
 PEER_AUTHENTICATIONS: Final = tuple(
     Kind(SECURITY_GROUP, v, "PeerAuthentication", "peerauthentications") for v in SECURITY_VERSIONS

@@ -1,31 +1,41 @@
-"""Writes the status of HTTPRoutes whose parent is a Service: the Gateway API's conditions, beside those of others."""
+"""Writes the statuses of the Gateway API's objects: routes with a parent of ours, Gateways and GatewayClasses of ours."""
 
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from mesh.wiring.kinds import HTTP_ROUTES
+from mesh.wiring.gatewaystatus import class_status, gateway_status, parents_of
+from mesh.wiring.kinds import GATEWAY_CLASSES, GRPC_ROUTES, HTTP_ROUTES, STANDARD_GATEWAYS
 from mesh.wiring.kube import AbsentError, ConflictError, KubeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from mesh.resolve.edges import Edge
     from mesh.resolve.httproutes import ParentState
+    from mesh.resolve.rules import Rule
     from mesh.resolve.world import World
     from mesh.wiring.kube import Kube
 
-__all__ = ["CONTROLLER", "RouteStatuses", "parents_of"]
+    _Made = Callable[[dict[str, Any], str], dict[str, Any]]
+
+__all__ = ["RouteStatuses"]
 
 log = logging.getLogger(__name__)
-CONTROLLER: Final = "mesh.coalmine.dev/controller"
+_KINDS: Final = {
+    "HTTPRoute": HTTP_ROUTES,
+    "GRPCRoute": GRPC_ROUTES,
+    "Gateway": STANDARD_GATEWAYS,
+    "GatewayClass": GATEWAY_CLASSES,
+}
 _RETRY: Final = 1.0
 
 
 class RouteStatuses:
-    """The statuses of all HTTPRoutes.
+    """The statuses of all objects of the Gateway API that are ours, or have a parent of ours.
 
     Args:
         kube: The client.
@@ -58,12 +68,13 @@ class RouteStatuses:
             world = self._world()
             if world is None:
                 continue
-            self._forget({r.ref.uid for r in world.http_routes})
-            for rule in world.http_routes:
+            wanted = list(_wanted(world))
+            self._forget({rule.ref.uid for rule, _ in wanted})
+            for rule, made in wanted:
                 manifest = self._known.get(rule.ref.uid)
                 # A world that is older than the object says nothing about it.
                 if manifest and manifest["metadata"].get("generation", 0) == rule.generation:
-                    await self._write(manifest, world.translated.states.get(rule.ref.uid, ()))
+                    await self._write(manifest, made)
 
     def _forget(self, present: set[str]) -> None:
         """Drop what was deleted; what the world does not know yet is kept for the next one."""
@@ -71,61 +82,45 @@ class RouteStatuses:
             self._known.pop(uid, None)
         self._present = present
 
-    async def _write(self, manifest: dict[str, Any], states: Sequence[ParentState]) -> None:
-        before = (manifest.get("status") or {}).get("parents") or []
-        parents = parents_of(before, states, manifest["metadata"].get("generation", 0), self._now())
-        if parents == before:
+    async def _write(self, manifest: dict[str, Any], made: _Made) -> None:
+        before = manifest.get("status") or {}
+        after = made(before, self._now())
+        if after == before:
             return
-        version = manifest["apiVersion"].rpartition("/")[2]
-        kind = next(k for k in HTTP_ROUTES if k.version == version)
-        changed = {**manifest, "status": {**(manifest.get("status") or {}), "parents": parents}}
-        name = f"{manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
+        kind = next(k for k in _KINDS[manifest["kind"]] if k.api_version == manifest["apiVersion"])
+        changed = {**manifest, "status": after}
+        meta = manifest["metadata"]
+        name = f"{kind.kind} {meta.get('namespace', '')}/{meta['name']}"
         try:
             written = await self._kube.replace(kind, changed, status=True)
         except (AbsentError, ConflictError) as error:
-            log.debug("HTTPRoute %s has changed meanwhile: %s", name, error)  # its next version comes by the watch
+            log.debug("%s has changed meanwhile: %s", name, error)  # its next version comes by the watch
         except KubeError as error:
-            log.warning("status of HTTPRoute %s: %s; again in %.0f s", name, error, _RETRY)
+            log.warning("status of %s: %s; again in %.0f s", name, error, _RETRY)
             asyncio.get_running_loop().call_later(_RETRY, self.refresh)
         else:
-            self._known[manifest["metadata"]["uid"]] = written
+            self._known[meta["uid"]] = written
 
 
-def parents_of(
-    before: Sequence[dict[str, Any]], states: Sequence[ParentState], generation: int, now: str
-) -> list[dict[str, Any]]:
-    """Return ``status.parents``: what others wrote as it is, and what we say of the Services.
-
-    Args:
-        before: What is there.
-        states: What is said about each parent.
-        generation: Of the route.
-        now: The time, for conditions that change.
-    """
-    others = [copy.deepcopy(p) for p in before if p.get("controllerName") != CONTROLLER]
-    ours = {_key(p["parentRef"]): p for p in before if p.get("controllerName") == CONTROLLER}
-    found = []
-    for state in states:
-        ref = state.parent.model_dump(by_alias=True, exclude_unset=True)
-        old = {c["type"]: c for c in ours.get(_key(ref), {}).get("conditions") or ()}
-        conditions = []
-        for kind, failed, good in (
-            ("Accepted", state.accepted, "Accepted"),
-            ("ResolvedRefs", state.resolved, "ResolvedRefs"),
-        ):
-            reason, message = failed or (good, "")
-            condition = {
-                "type": kind,
-                "status": "False" if failed else "True",
-                "reason": reason,
-                "message": message,
-                "observedGeneration": generation,
-            }
-            same = old.get(kind, {}).get("status") == condition["status"]
-            conditions.append({**condition, "lastTransitionTime": old[kind]["lastTransitionTime"] if same else now})
-        found.append({"parentRef": ref, "controllerName": CONTROLLER, "conditions": conditions})
-    return [*others, *found]
+def _wanted(world: World) -> Iterator[tuple[Rule[Any], _Made]]:
+    """Yield objects with what their status is to become."""
+    translated = world.translated
+    for route in (*world.http_routes, *world.grpc_routes):
+        yield route, partial(_route, translated.states.get(route.ref.uid, ()), route.generation)
+    for edge in world.edges.edges.values():
+        yield edge.rule, partial(_gateway, edge, translated.attached)
+    for known in world.edges.classes:
+        yield known, partial(_class, known.generation)
 
 
-def _key(ref: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(ref.get(k) for k in ("group", "kind", "namespace", "name", "sectionName", "port"))
+def _route(states: Sequence[ParentState], generation: int, before: dict[str, Any], now: str) -> dict[str, Any]:
+    parents = parents_of(before.get("parents") or (), states, generation, now)
+    return {**before, "parents": parents} if parents or "parents" in before else before
+
+
+def _gateway(edge: Edge, attached: Mapping[str, int], before: dict[str, Any], now: str) -> dict[str, Any]:
+    return gateway_status(before, edge, attached, now)
+
+
+def _class(generation: int, before: dict[str, Any], now: str) -> dict[str, Any]:
+    return class_status(before, generation, now)

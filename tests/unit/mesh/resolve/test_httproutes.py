@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from mesh.api.gatewayapi import CONTROLLER
 from mesh.ir.services import Service, ServicePort
 from mesh.resolve.clauses import Caller
-from mesh.resolve.httproutes import read_http_route, translate
+from mesh.resolve.httproutes import Parents, read_http_route, translate
 from mesh.resolve.world import World
-from mesh.wiring.routestatus import CONTROLLER, parents_of
+from mesh.wiring.gatewaystatus import parents_of
 
 NAMES = ("payment", "payment-v1", "payment-v2")
 SERVICES = {
@@ -156,7 +157,7 @@ def test_a_port_of_the_parent_limits_the_route():
 )
 def test_what_cannot_be_done_is_in_the_conditions(rules, parent, condition, said):
     written = route(rules, parent=parent)
-    translated = translate([written], SERVICES)
+    translated = translate([written], Parents(SERVICES))
     (status,) = parents_of([], translated.states["pay"], 2, "2026-01-02T00:00:00Z")
     failed = [f"{c['type']} {c['reason']}" for c in status["conditions"] if c["status"] == "False"]
     assert failed == [condition]
@@ -168,7 +169,7 @@ def test_what_cannot_be_done_is_in_the_conditions(rules, parent, condition, said
 
 
 def test_the_status_keeps_what_others_wrote_and_when_a_condition_changed():
-    states = translate([route(f"{{{TO_V1}}}")], SERVICES).states["pay"]
+    states = translate([route(f"{{{TO_V1}}}")], Parents(SERVICES)).states["pay"]
     others = [{"parentRef": {"name": "edge"}, "controllerName": "other.example/controller", "conditions": []}]
     first = parents_of(others, states, 1, "then")
     again = parents_of(first, states, 2, "now")
@@ -180,4 +181,6 @@ def test_the_status_keeps_what_others_wrote_and_when_a_condition_changed():
 
 def test_fields_that_are_not_implemented_are_told():
     written = route(f"{{sessionPersistence: {{}}, {TO_V1}}}")
-    assert any("sessionPersistence is not implemented" in p.message for p in translate([written], SERVICES).problems)
+    assert any(
+        "sessionPersistence is not implemented" in p.message for p in translate([written], Parents(SERVICES)).problems
+    )
