@@ -20,6 +20,7 @@ from mesh.ads.server import AdsServer
 from mesh.api.debug import API_ANNOTATION
 from mesh.inject import webhook
 from mesh.inject.pods import INIT_IMAGE, IPTABLES_RESTORE, PROXY_IMAGE, InjectConfig
+from mesh.ir.tracing import B3, TracingSettings
 from mesh.telemetry import http, otlp, prometheus
 from mesh.telemetry.edges import Edges
 from mesh.telemetry.standard import StandardMetrics
@@ -80,6 +81,9 @@ class ServeConfig:
         mount_root: What precedes the paths of mounted files in pods.
         ca_secret: Name of a Secret with an issuing certificate; empty for ``cacerts``, where that is there.
         access_log_percent: How many requests and connections each sidecar logs.
+        tracing_otlp: ``host:port`` of the collector that takes spans; empty for none.
+        tracing_sampling: How many requests that come without a decision are recorded, in percent.
+        tracing_b3: What is done about B3 headers.
     """
 
     kubeconfig: str | None
@@ -103,6 +107,14 @@ class ServeConfig:
     mount_root: str = ""
     ca_secret: str = ""
     access_log_percent: float = 0
+    tracing_otlp: str = ""
+    tracing_sampling: float = 1
+    tracing_b3: B3 = "accept"
+
+    @property
+    def tracing(self) -> TracingSettings:
+        """What holds for the traces of the whole mesh."""
+        return TracingSettings(self.tracing_otlp, self.tracing_sampling, self.tracing_b3)
 
 
 async def serve(config: ServeConfig) -> None:
@@ -179,7 +191,7 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     otlp.add_to_server(ads.grpc, store, tokens.admit)
     endpoints = PodEndpoints() if config.endpoints == "pods" else SliceEndpoints(kube, control.changed)
     routes = RouteStatuses(kube, world=lambda: control.world, now=_now)
-    sources = Sources.of(kube, endpoints, control.changed, statuses.seen, routes.seen)
+    sources = Sources.of(kube, endpoints, control.changed, statuses.seen, routes.seen, tracing=config.tracing)
     registered = asyncio.Event()
 
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
