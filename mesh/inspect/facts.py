@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import yaml
 
+from mesh.api.plaintext import Bypass
 from mesh.lint.pods import asks_for_sidecar
 from mesh.lint.resources import dicts
 from mesh.resolve.objects import version_of
@@ -137,6 +138,8 @@ def _rules(resources: Resources, key: ServiceKey) -> tuple[list[Fact], Named]:
         if key in names:
             related.add(("TrafficSplit", meta.get("namespace", ""), meta["name"]))
             facts.append(Fact("split", tuple(_split(split, backends))))
+            if around := tuple(_around((split.get("status") or {}).get("bypass"))):
+                facts.append(Fact("bypass", around, "yellow"))
     return facts, related
 
 
@@ -174,6 +177,19 @@ def _split(split: Manifest, backends: list[dict[str, Any]]) -> Iterable[str]:
     yield f"acknowledged by {proxies.get('acknowledged', 0)} of {proxies.get('affected', 0)} proxies; in force before: {old or 'none'}"
     for rejection in status.get("rejections") or ():
         yield f"{rejection.get('proxy')} refused it: {rejection.get('message')}"
+
+
+def _around(status: object) -> Iterable[str]:
+    """Yield what comes around a split, as its status says it."""
+    if not isinstance(status, dict):
+        return
+    bypass = Bypass.model_validate(status)
+    yield (
+        f"{bypass.around} of {bypass.requests} requests in {bypass.seconds} s ({bypass.percent:.0f} %) come around the "
+        f"split, as of {bypass.time}"
+    )
+    yield from (f"{source.source}: {source.requests}" for source in bypass.sources)
+    yield "so the backends really get " + ", ".join(f"{name} {share:g} %" for name, share in bypass.shares.items())
 
 
 def _security(resources: Resources, namespace: str, labels: Mapping[str, str]) -> list[Fact]:

@@ -14,6 +14,7 @@ from mesh.wiring.kube import Kind
 __all__ = [
     "AUTHORIZATION_POLICIES",
     "CONFIG_MAPS",
+    "CRON_JOBS",
     "DESTINATION_RULES",
     "ENDPOINT_SLICES",
     "EVENTS",
@@ -42,6 +43,7 @@ __all__ = [
 SERVICES: Final = Kind("", "v1", "Service", "services")
 PODS: Final = Kind("", "v1", "Pod", "pods")
 CONFIG_MAPS: Final = Kind("", "v1", "ConfigMap", "configmaps")
+CRON_JOBS: Final = Kind("batch", "v1", "CronJob", "cronjobs")
 SECRETS: Final = Kind("", "v1", "Secret", "secrets")
 NAMESPACES: Final = Kind("", "v1", "Namespace", "namespaces")
 TOKEN_REVIEWS: Final = Kind("authentication.k8s.io", "v1", "TokenReview", "tokenreviews")
