@@ -23,6 +23,7 @@ from mesh.resolve.rules import (
     read_virtual_service,
 )
 from mesh.resolve.tokens import key_sources, read_request_authentication
+from mesh.resolve.tracing import read_telemetry
 from mesh.resolve.world import World
 from mesh.wiring.gatewaysecrets import GatewaySecrets
 from mesh.wiring.keys import KeyFetcher
@@ -42,6 +43,7 @@ from mesh.wiring.kinds import (
     SERVICES,
     SIDECARS,
     STANDARD_GATEWAYS,
+    TELEMETRIES,
     TRAFFIC_SPLITS,
     VIRTUAL_SERVICES,
 )
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from mesh.api.gateway import GatewaySpec
     from mesh.api.gatewayapi import GatewayClassSpec, ReferenceGrantSpec, StandardGatewaySpec
     from mesh.api.httproute import HttpRouteSpec
+    from mesh.api.istiotelemetry import TelemetrySpec
     from mesh.api.peerauthentication import PeerAuthenticationSpec
     from mesh.api.requestauthentication import RequestAuthenticationSpec
     from mesh.api.serviceentry import ServiceEntrySpec
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
     from mesh.api.trafficsplit import TrafficSplitSpec
     from mesh.api.virtualservice import VirtualServiceSpec
     from mesh.ir.services import Service, Workload
+    from mesh.ir.tracing import TracingSettings
     from mesh.resolve.authz import PolicyRule
     from mesh.resolve.problems import Problem
     from mesh.resolve.rules import Rule
@@ -103,6 +107,8 @@ class Sources:
     peer_authentications: Reflector[Rule[PeerAuthenticationSpec]]
     service_entries: Reflector[Rule[ServiceEntrySpec]]
     sidecars: Reflector[Rule[SidecarSpec]]
+    telemetries: Reflector[Rule[TelemetrySpec]]
+    tracing: TracingSettings
 
     @classmethod
     def of(
@@ -112,6 +118,8 @@ class Sources:
         changed: Callable[[], None],
         seen_split: Callable[[dict[str, Any]], None],
         seen_standard: Callable[[dict[str, Any]], None] = lambda _: None,
+        *,
+        tracing: TracingSettings,
     ) -> Sources:
         """Return the sources of a cluster.
 
@@ -121,6 +129,7 @@ class Sources:
             changed: Called after each change.
             seen_split: Called with each TrafficSplit as the API serves it.
             seen_standard: Called with each route, Gateway and GatewayClass of the Gateway API likewise.
+            tracing: What holds for the traces of the whole mesh.
         """
 
         def read_split(manifest: dict[str, Any]) -> Rule[TrafficSplitSpec]:
@@ -161,6 +170,8 @@ class Sources:
             ),
             service_entries=Reflector(kube, SERVICE_ENTRIES, read_service_entry, changed, optional=True),
             sidecars=Reflector(kube, SIDECARS, read_sidecar, changed, optional=True),
+            telemetries=Reflector(kube, TELEMETRIES, read_telemetry, changed, optional=True),
+            tracing=tracing,
         )
 
     @property
@@ -184,6 +195,7 @@ class Sources:
             self.peer_authentications,
             self.service_entries,
             self.sidecars,
+            self.telemetries,
             *self.endpoints.reflectors,
         )
 
