@@ -94,6 +94,7 @@ class Gate:
         self._group: dict[Name, set[str]] = {}
         self._open: set[Name] = set()
         self._since = 0.0
+        self._unlocked = False
         self._refused: dict[Key, dict[str, Refusal]] = {}
         self._final: set[Key] = set()
         self._news: list[Refusal] = []
@@ -144,41 +145,43 @@ class Gate:
         return state.sent
 
     def learn(self, proxy: str, session: Session) -> bool:
-        """Take in what a proxy has just said; return whether it or others are to be offered something else."""
+        """Take in what a proxy has just said; return whether it is to be offered anew."""
         state = self._proxies.get(proxy)
         if state is None or state.sent is None:
             return state is not None
-        changed = state.waiting
+        again = state.waiting
         for key, name in [*state.trying.items(), *state.tried.items()]:
             held = self._is_held(session, name, key)
-            if held:
+            if held and name not in self._open:
                 self._open.add(name)
+                self._unlocked |= name in self._group
             if held or not _is_wanted(session, name):
                 state.trying.pop(key, None)
                 state.tried.pop(key, None)
                 self._leave_first(proxy, key)
-                changed = True
         for type_url in _GATED:
-            for name_, refused in session.ledgers[type_url].refused.items():
+            for name_, found in session.ledgers[type_url].refused.items():
                 resource = state.desired.of(type_url).get(name_)
-                if resource is not None and resource.version == refused.version:
-                    changed |= self._refuse(proxy, (type_url, name_), refused.version, refused.message)
+                if resource is not None and resource.version == found.version:
+                    again |= self._refuse(proxy, (type_url, name_), found.version, found.message)
         if session.holds_all(_GATED) and state.good is not state.sent:
             state.older, state.good = state.good, state.sent
-        return changed
+        return again
 
-    def tick(self, now: float) -> bool:
-        """Give the places of proxies that do not answer to others; return whether any was."""
-        shut = bool(self._group) and now - self._since >= TIMEOUT
-        if shut:
+    def unlocked(self) -> bool:
+        """Say whether, since the last call, something happened that those which wait may have waited for."""
+        found, self._unlocked = self._unlocked, False
+        return found
+
+    def tick(self, now: float) -> None:
+        """Give the places of proxies that do not answer to others."""
+        if self._group and now - self._since >= TIMEOUT:
             self.begin(now)  # a few more
+            self._unlocked = True
         late = [(n, p) for n, p in self._proxies.items() if p.trying and now - p.since >= TIMEOUT]
-        if not (late or shut) or not self.waiting:
-            return False
-        for name, state in late:
+        for name, state in late if self.waiting else ():
             state.tried.update(state.trying)
             self._release(name, state)
-        return True
 
     def leave(self, proxy: str) -> None:
         """Note that a proxy has no stream any more; what it accepted is remembered until ``retain`` lets it go."""
@@ -255,6 +258,7 @@ class Gate:
 
     def _prove(self, key: Key) -> None:
         if key not in self._proven:
+            self._unlocked = True
             self._news += self._refused.get(key, {}).values()
         self._proven[key] = None
         self._proven.move_to_end(key)
@@ -267,6 +271,7 @@ class Gate:
         found = self._refused.setdefault(key, {})
         if proxy in found:
             return False
+        self._unlocked = True
         told = found[proxy] = Refusal(proxy, name[0], name[1], version, message, final=False)
         users = sum(r.version == version for p in self._proxies.values() if (r := p.desired.of(name[0]).get(name[1])))
         if key in self._proven:
@@ -288,6 +293,7 @@ class Gate:
 
     def _leave_first(self, proxy: str, key: Key) -> None:
         among = self._first.get(key, set())
+        self._unlocked |= proxy in among and key not in self._proven
         among.discard(proxy)
         if not among:
             self._first.pop(key, None)

@@ -136,6 +136,7 @@ class AdsServer:
         for streams in list(self._streams.values()):
             for stream in streams:
                 self._offer(stream)
+        self._offer_waiting()
         self._changed()
 
     def session(self, proxy: str) -> Session | None:
@@ -220,17 +221,20 @@ class AdsServer:
 
     def _learn(self, stream: _Stream) -> None:
         """Let the gate know what a proxy has said; whom it lets pass now is offered what it waits for."""
-        if stream.session is not self.session(stream.proxy) or not self.gate.learn(stream.proxy, stream.session):
+        if stream.session is not self.session(stream.proxy):
             return
+        again = self.gate.learn(stream.proxy, stream.session)
         if news := self.gate.news():
             self._refused(news)
-        self._offer(stream, known=True)
+        if again:
+            self._offer(stream, known=True)
         self._offer_waiting()
 
     def _offer_waiting(self) -> None:
-        for proxy in self.gate.waiting:
-            for stream in list(self._streams.get(proxy, ())):
-                self._offer(stream, known=True)
+        while self.gate.unlocked():
+            for proxy in self.gate.waiting:
+                for stream in list(self._streams.get(proxy, ())):
+                    self._offer(stream, known=True)
 
     def _offer(self, stream: _Stream, *, known: bool = False) -> None:
         """Send what the gate lets pass of what the source has, or of what it had last."""
@@ -248,8 +252,8 @@ class AdsServer:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            if self.gate.tick(self._clock()):
-                self._offer_waiting()
+            self.gate.tick(self._clock())
+            self._offer_waiting()
             for streams in list(self._streams.values()):
                 for stream in streams:
                     stream.send(stream.session.tick(self._clock()))
