@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mesh.lint import general, outliers, plaintext, pods, routing, services, treatment
+from mesh.lint import gateways, general, outliers, plaintext, pods, routing, services, treatment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,6 +16,7 @@ __all__ = ["CHECKS", "analyze"]
 
 CHECKS: Final[tuple[Callable[[Resources], Iterable[Finding]], ...]] = (
     general.told_by_the_mesh,
+    gateways.conflicting_servers,
     routing.unknown_subsets,
     routing.unknown_hosts,
     routing.odd_weights,

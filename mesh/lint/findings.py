@@ -95,9 +95,14 @@ _CODES: Final = (
     Code("CM0403", _WARNING, "hostNetwork pods cannot have a sidecar"),
     Code("CM0404", _WARNING, "STRICT refuses callers that were seen to speak plaintext"),
     Code("CM0405", _WARNING, "Requests come around a TrafficSplit"),
+    Code("CM0501", _ERROR, "A certificate of a Gateway cannot be used"),
+    Code("CM0502", _WARNING, "Servers of Gateways cannot be together"),
+    Code("CM0503", _ERROR, "A VirtualService's hosts are not served by its Gateway"),
+    Code("CM0504", _ERROR, "A route of the Gateway API is refused, or leads nowhere"),
+    Code("CM0505", _ERROR, "A Gateway or a listener of the Gateway API cannot be used"),
 )
 CODES: Final[Mapping[str, Code]] = {code.code: code for code in _CODES}
-"""All codes: 00 any resource, 01 VirtualService, 02 DestinationRule, 03 Services and workloads, 04 pods."""
+"""All codes: 00 any resource, 01 VirtualService, 02 DestinationRule, 03 Services and workloads, 04 pods, 05 gateways."""
 
 
 def finding(code: str, ref: Ref, field: str, message: str, severity: Severity | None = None) -> Finding:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from mesh.api.gatewayapi import CONTROLLER
+from mesh.api.httproute import GATEWAY_API_GROUP
 from mesh.api.istio import ISTIO_GROUP
 from mesh.api.istiotelemetry import TELEMETRY_GROUP
 from mesh.api.names import MESH_GROUP
 from mesh.api.security import SECURITY_GROUP
+from mesh.ir.gateways import Credential
 from mesh.ir.tracing import TracingSettings
 from mesh.resolve.authz import read_authorization_policy
+from mesh.resolve.edges import read_gateway_class, read_standard_gateway
 from mesh.resolve.endpoints import PodIndex, from_pods
+from mesh.resolve.gateways import read_gateway
+from mesh.resolve.grants import read_reference_grant
+from mesh.resolve.grpcroutes import read_grpc_route
 from mesh.resolve.hosts import service_key
+from mesh.resolve.httproutes import read_http_route
 from mesh.resolve.objects import read_pod, read_service
 from mesh.resolve.problems import ref_of
 from mesh.resolve.rules import (
@@ -46,9 +54,22 @@ _GROUPS: Final = {
     **dict.fromkeys(Workloads, "apps"),
     **dict.fromkeys(("VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Sidecar"), ISTIO_GROUP),
     **dict.fromkeys(("PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication"), SECURITY_GROUP),
+    **dict.fromkeys(("HTTPRoute", "GRPCRoute", "GatewayClass", "ReferenceGrant"), GATEWAY_API_GROUP),
     "Telemetry": TELEMETRY_GROUP,
     "TrafficSplit": MESH_GROUP,
 }
+
+
+STANDARD_GATEWAY: Final = f"Gateway.{GATEWAY_API_GROUP}"
+"""The Gateway API's Gateway, among manifests by kind."""
+_CLASS: Final = {"kind": "GatewayClass", "metadata": {"name": "coalmine"}, "spec": {"controllerName": CONTROLLER}}
+
+
+class _Presumed(dict["ServiceKey", Credential]):
+    """Secrets of which nothing is known: each of them is there, and right."""
+
+    def get(self, _key: object, _default: object = None) -> Credential:
+        return Credential(b"?", b"?", b"?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +160,11 @@ class Resources:
 
 
 def read_resources(
-    manifests: Iterable[Manifest], *, complete: bool, plaintext: PlaintextReport | None = None
+    manifests: Iterable[Manifest],
+    *,
+    complete: bool,
+    plaintext: PlaintextReport | None = None,
+    credentials: Mapping[ServiceKey, Credential] | None = None,
 ) -> Resources:
     """Return resources from manifests.
 
@@ -147,12 +172,15 @@ def read_resources(
         manifests: Objects of any kind; each has ``kind`` and ``metadata.name``, and a namespace unless it needs none.
         complete: They are all that there is.
         plaintext: What was seen of callers in plaintext.
+        credentials: The gateways' Secrets; None where they are not known, and taken to be right.
     """
     found: dict[str, list[Manifest]] = {}
     for manifest in manifests:
         group = str(manifest.get("apiVersion", "")).rpartition("/")[0]
-        # Others use our kinds' names too: Knative has a Service, the Gateway API a Gateway.
-        if _GROUPS.get(manifest["kind"], group) == group:
+        if (group, manifest["kind"]) == (GATEWAY_API_GROUP, "Gateway"):
+            found.setdefault(STANDARD_GATEWAY, []).append(manifest)
+        # Others use our kinds' names too: Knative has a Service.
+        elif _GROUPS.get(manifest["kind"], group) == group:
             found.setdefault(manifest["kind"], []).append(manifest)
     services = {s.key: s for s in map(read_service, found.get("Service", ()))}
     workloads = {w.key: w for w in map(read_pod, found.get("Pod", ()))}
@@ -169,6 +197,14 @@ def read_resources(
         peer_authentications=tuple(map(read_peer_authentication, found.get("PeerAuthentication", ()))),
         authorization_policies=tuple(map(read_authorization_policy, found.get("AuthorizationPolicy", ()))),
         request_authentications=tuple(map(read_request_authentication, found.get("RequestAuthentication", ()))),
+        gateways=tuple(map(read_gateway, found.get("Gateway", ()))),
+        http_routes=tuple(map(read_http_route, found.get("HTTPRoute", ()))),
+        grpc_routes=tuple(map(read_grpc_route, found.get("GRPCRoute", ()))),
+        standard_gateways=tuple(map(read_standard_gateway, found.get(STANDARD_GATEWAY, ()))),
+        gateway_classes=tuple(map(read_gateway_class, found.get("GatewayClass") or (() if complete else (_CLASS,)))),
+        reference_grants=tuple(map(read_reference_grant, found.get("ReferenceGrant", ()))),
+        namespace_labels={n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in found.get("Namespace", ())},
+        credentials=_Presumed() if credentials is None else credentials,
         telemetries=tuple(map(read_telemetry, found.get("Telemetry", ()))),
         tracing=TracingSettings(collector=None),
     )

@@ -124,7 +124,7 @@ class Edges:
     def _edge(self, rule: Rule[StandardGatewaySpec], spec: StandardGatewaySpec) -> Edge:
         placed = self._place(rule, spec)
         if not isinstance(placed, Placement):
-            return Edge(rule, read_listeners(rule, spec, Secrets(self._grants, {}, "")), None, *placed)
+            return Edge(rule, read_listeners(rule, spec, Secrets(self._grants, self._credentials, "")), None, *placed)
         secrets = Secrets(self._grants, self._credentials, placed.namespace)
         listeners = read_listeners(rule, spec, secrets)
         placement = Placement(placed.namespace, placed.labels, secrets.used)

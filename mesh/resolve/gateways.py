@@ -132,7 +132,7 @@ class Gateways:
                 yield Problem(ref, "NotFound", f"spec.gateways: there is no Gateway {gateway}: correct the name")
             elif rule.spec and not any(_meet(s, rule.ref, h, ref) for s in _hosts(rule.spec) for h in hosts):
                 text = f"spec.hosts: Gateway {gateway} serves none of them: add one to its servers[].hosts"
-                yield Problem(ref, "NoEffect", text)
+                yield Problem(ref, "Unserved", text)
 
 
 def _hosts(spec: GatewaySpec) -> Iterable[str]:

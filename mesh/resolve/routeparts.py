@@ -23,13 +23,18 @@ class UnsupportedError(Exception):
     """The route asks for what there is not."""
 
 
-def check(path: str, wanted: RouteMatch) -> None:
+def check(path: str, wanted: RouteMatch, compared: str = "path.value") -> None:
     """Refuse expressions that Envoy would refuse.
+
+    Args:
+        path: Of the match.
+        wanted: The match.
+        compared: What of the match is compared with a request's path.
 
     Raises:
         UnsupportedError: There is one.
     """
-    found = [(f"{path}.path.value", wanted.path.value)] if wanted.path.type == "RegularExpression" else []
+    found = [(f"{path}.{compared}", wanted.path.value)] if wanted.path.type == "RegularExpression" else []
     for name, values in (("headers", wanted.headers), ("queryParams", wanted.query_params)):
         found += [(f"{path}.{name}[{i}].value", v.value) for i, v in enumerate(values) if v.type != "Exact"]
     for where, pattern in found:

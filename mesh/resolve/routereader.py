@@ -67,9 +67,9 @@ class RouteReader:
         return tuple(found), None
 
     def _rule(self, index: int, rule: RouteRule, port: int | None) -> Iterator[Ordered]:
-        path = f"spec.rules[{index}]"
+        path, grpc = f"spec.rules[{index}]", self._route.ref.kind == "GRPCRoute"
         for number, match in enumerate(rule.matches or (RouteMatch(),)):
-            parts.check(f"{path}.matches[{number}]", match)
+            parts.check(f"{path}.matches[{number}]", match, "method" if grpc else "path.value")
             for uri, rewritten in parts.paths(match):
                 order = parts.precedence(match, self._route, (index, number))
                 yield order, self._made(path, rule, parts.match(match, uri, port), rewritten, index)

@@ -119,7 +119,7 @@ def test_two_hosts_share_the_narrower_one(pattern, host, shared):
 def test_a_virtual_service_is_served_where_hosts_and_namespace_meet(server, host, namespace, served):
     made = world(gateway(HTTP % server) + bound(host, namespace=namespace))
     assert domains(made) == {"http.80": served}
-    assert [reason for reason, _ in told(made)] == ([] if served else ["NoEffect"])
+    assert [reason for reason, _ in told(made)] == ([] if served else ["Unserved"])
 
 
 def test_a_split_lies_over_what_comes_from_outside_and_counts_for_its_host():
