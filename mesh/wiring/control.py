@@ -234,6 +234,8 @@ class Sources:
             namespace_labels={name: labels for (_, name), labels in self.namespaces.items.items()},
             credentials=self.gateway_secrets.items,
             peer_authentications=tuple(self.peer_authentications.items.values()),
+            telemetries=tuple(self.telemetries.items.values()),
+            tracing=self.tracing,
         )
         pods = {w.namespace for w in workloads.values() if w.gateway}
         self.gateway_secrets.want(frozenset(pods | world.edges.secret_namespaces))
