@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -49,7 +50,11 @@ def missing() -> str:
     lacking = [name for name in ("runc", "iptables", "ip", "busybox", "xtables-nft-multi") if not shutil.which(name)]
     if not CNI_FOLDER.is_dir():
         lacking.append("CNI plugins (Debian: containernetworking-plugins)")
-    return f"not installed: {', '.join(lacking)}" if lacking else ""
+    if lacking:
+        return f"not installed: {', '.join(lacking)}"
+    # Root in a container may not do it.
+    allowed = subprocess.run(["unshare", "--net", "true"], capture_output=True, text=True, check=False)
+    return f"no network namespace can be made: {allowed.stderr.strip()}" if allowed.returncode else ""
 
 
 @contextmanager
@@ -293,3 +298,7 @@ runtime_type = "io.containerd.runc.v2"
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
 SystemdCgroup = false
 """
+
+
+if __name__ == "__main__":  # `.ci/run` asks whether the end-to-end tests can run
+    sys.exit(missing() or 0)
