@@ -88,11 +88,49 @@ def service(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
 
 
+def job(name: str, *targets: tuple[str, int, str, int]) -> dict[str, Any]:
+    """Requests from a pod that ends; the Job fails unless all of them are answered with 200."""
+    spec = deployment(name)["spec"]["template"]["spec"]
+    container = {key: value for key, value in spec["containers"][0].items() if "Probe" not in key and key != "ports"}
+    code = f"{SEND}\nsys.exit(set(seen) != {{'200'}})"
+    container["command"] = [f"{sys.base_prefix}/bin/python3", "-c", code, json.dumps(targets)]
+    template = {"spec": spec | {"containers": [container], "restartPolicy": "Never"}}
+    body = {"template": template, "backoffLimit": 0}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": body}
+
+
 class Cluster:
     """What the tests do with the cluster."""
 
-    def __init__(self, kubectl: Kubectl) -> None:
+    def __init__(self, kubectl: Kubectl, kubeconfig: str = "") -> None:
         self.kubectl = kubectl
+        self.kubeconfig = kubeconfig
+
+    def coalmine(self, *arguments: str) -> tuple[int, Any]:
+        """Run a command of the mesh; return its status and what it says, read from JSON."""
+        command = [sys.executable, "-m", "coalmine", "mesh", *arguments, "-o", "json", "--kubeconfig", self.kubeconfig]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode in {0, 1}, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def cut_off(self, namespace: str) -> dict[str, int]:
+        """Return whom STRICT would cut off, and how often they called."""
+        _, report = self.coalmine("check-strict", "-n", namespace)
+        return {
+            self._who(call["source"]): call["requests"] for call in report["cutOff"] if call["workload"] == "payment"
+        }
+
+    @staticmethod
+    def _who(source: dict[str, Any]) -> str:
+        return f"{source['kind']} {source['namespace']}/{source['name']}"
+
+    def ended(self, namespace: str, name: str) -> str:
+        """Wait for a Job; return how it ended."""
+        path = "jsonpath={.status.conditions[?(@.status=='True')].type}"
+        return until(
+            lambda: set(self.kubectl("get", "job", name, "-n", namespace, "-o", path).split()) & {"Complete", "Failed"},
+            f"Job {name} ends",
+        ).pop()
 
     def namespace(self, name: str, **labels: str) -> None:
         self.kubectl("create", "namespace", name)
@@ -139,9 +177,9 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def shop(kubectl: Kubectl) -> Iterator[Cluster]:
+def shop(kubectl: Kubectl, cluster: LocalCluster) -> Iterator[Cluster]:
     """Namespace shop is in the mesh by Istio's label, namespace outside is not."""
-    shop = Cluster(kubectl)
+    shop = Cluster(kubectl, str(cluster.kubeconfig))
     shop.namespace("shop", istio_injection="enabled")
     shop.namespace("outside")
     shop.apply("shop", deployment("payment", replicas=2), deployment("caller"), service("payment"), service("caller"))
@@ -232,6 +270,87 @@ def test_under_strict_the_mesh_goes_on_and_strangers_are_refused(shop: Cluster):
         assert shop.send("shop", "caller", (address, 80, "payment", 40)) == {"200": 40}
     finally:
         shop.kubectl("delete", "peerauthentication/default", "-n", "shop")
+
+
+def test_a_job_that_strict_would_cut_off_is_named_before_it_is_and_bridged(shop: Cluster):
+    target = (shop.address("shop", "payment"), 80, "payment", 7)
+    nightly = job("cleanup", target)
+    schedule = {"schedule": "0 3 1 1 *", "jobTemplate": {"spec": nightly["spec"]}}
+    shop.apply(
+        "outside",
+        nightly,
+        {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}, "spec": schedule},
+    )
+    assert shop.ended("outside", "cleanup") == "Complete"
+
+    until(lambda: shop.cut_off("shop").get("Job outside/cleanup") == 7, "the Job is named with its requests")
+    status, report = shop.coalmine("check-strict", "-n", "shop")
+    assert status == 1
+    assert [unseen["name"] for unseen in report["notSeen"]] == ["nightly"]
+    # The kubelet, which probes in plaintext, is not among them: STRICT does not cut it off.
+    assert {call["source"]["kind"] for call in report["cutOff"]} <= {"Job", "Deployment"}
+
+    strict = {"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication", "metadata": {"name": "default"}}
+    try:
+        shop.apply("shop", *report["bridge"], {**strict, "spec": {"mtls": {"mode": "STRICT"}}})
+        caller = shop.pods("shop", "caller")[0]["status"]["podIP"]
+        until(
+            lambda: "200" not in shop.send("outside", "stranger", (caller, 8080, "caller", 3)),
+            "other workloads take mutual TLS only",
+        )
+        shop.apply("outside", job("bridged", target))
+        assert shop.ended("outside", "bridged") == "Complete"
+
+        for manifest in report["bridge"]:
+            shop.kubectl("delete", "peerauthentication", manifest["metadata"]["name"], "-n", "shop")
+        until(
+            lambda: "200" not in shop.send("outside", "stranger", target),
+            "strangers are refused",
+        )
+        shop.apply("outside", job("refused", target))
+        assert shop.ended("outside", "refused") == "Failed"
+        assert shop.send("shop", "caller", target) == {"200": 7}
+
+        def refused() -> bool:
+            _, report = shop.coalmine("check-strict", "-n", "shop")
+            return any(c["source"]["name"] == "refused" and c["refused"] == 7 for c in report["cutOff"])
+
+        until(refused, "the refused connections are counted with their source")
+    finally:
+        shop.kubectl("delete", "peerauthentication", "--all", "-n", "shop")
+
+
+def test_what_comes_around_a_split_is_measured_with_its_source(shop: Cluster):
+    backends = [{"service": "payment", "weight": 90}, {"service": "caller", "weight": 10}]
+    split = {"apiVersion": "mesh.coalmine.dev/v1alpha1", "kind": "TrafficSplit", "metadata": {"name": "payment"}}
+    shop.apply("shop", {**split, "spec": {"service": "payment", "backends": backends}})
+    address = shop.address("shop", "payment")
+    path = "jsonpath={.status.acknowledged.weights}"
+
+    def status() -> dict[str, Any]:
+        return json.loads(shop.kubectl("get", "trafficsplit", "payment", "-n", "shop", "-o", "json")).get("status", {})
+
+    try:
+        until(lambda: shop.kubectl("get", "trafficsplit", "payment", "-n", "shop", "-o", path), "the split is in force")
+        who = "Deployment outside/stranger"
+        before = shop.cut_off("shop").get(who, 0)
+        assert shop.send("shop", "caller", (address, 80, "payment", 60)) == {"200": 60}
+        assert shop.send("outside", "stranger", (address, 80, "payment", 40)) == {"200": 40}
+
+        until(lambda: shop.cut_off("shop").get(who, 0) - before == 40, "each request that came around is counted")
+
+        def told() -> bool:
+            sources = status().get("bypass", {}).get("sources", ())
+            return any(s["source"] == f"{who} (no sidecar)" and s["requests"] >= 40 for s in sources)
+
+        until(told, "the split's status tells the source")
+        bypass = status()["bypass"]
+        assert bypass["requests"] >= 100
+        assert set(bypass["shares"]) == {"payment", "caller"}
+        events = json.loads(shop.kubectl("get", "events", "-n", "shop", "-o", "json"))["items"]
+        assert any(e["reason"] == "Bypassed" and who in e["message"] for e in events)
+    finally:
+        shop.kubectl("delete", "trafficsplit", "payment", "-n", "shop")
 
 
 def test_pods_older_than_the_label_are_found_and_restarted(shop: Cluster, cluster: LocalCluster):
