@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 
 import pytest
+import yaml
 
 from coalmine.local.layout import MESH
 
@@ -13,6 +15,7 @@ pytestmark = pytest.mark.integration
 CLIENT, SERVER = 3, 2
 ERROR = 2
 PARENT = "a2fb4a1d1a96d312"
+ROOT = Path(__file__).parents[3]
 
 
 def new_trace() -> str:
@@ -108,12 +111,9 @@ async def test_another_sampling_costs_no_request_and_touches_no_listener(traced,
 
 
 async def test_tags_come_from_headers_literals_and_the_environment(traced, collector, eventually):
-    tags = {
-        "tenant": {"header": {"name": "x-tenant", "defaultValue": "none"}},
-        "cluster": {"literal": {"value": "east"}},
-        "pod": {"environment": {"name": "POD_NAME"}},
-    }
-    traced.sampling(100, customTags=tags)
+    (example,) = yaml.safe_load_all((ROOT / "examples" / "mesh" / "tracing.yaml").read_text())
+    example["spec"]["tracing"][0]["customTags"]["pod"] = {"environment": {"name": "POD_NAME"}}
+    traced.apply(example)
 
     async def tagged() -> bool:
         seen = await traced.call(x_tenant="acme")
