@@ -9,6 +9,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
+from mesh.ir.gateways import GatewayChain, GatewayListener, GatewayRoutes, GatewayView
 from mesh.ir.services import ContainerPort
 from mesh.ir.tracing import Sampling, Spans, Tracer, Tracing
 from mesh.ir.views import Inbound, Outbound, ProxyView
@@ -96,3 +97,19 @@ def test_the_collector_is_found_by_address_or_by_name(address, host, kind):
     cluster = collector_cluster(address)
     socket = cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address
     assert (socket.address, socket.port_value, cluster.type) == (host, 4317, kind)
+
+
+def test_a_gateway_reports_what_it_sends_on():
+    listener = GatewayListener(80, encrypted=False, chains=(GatewayChain("http.80", routes="http.80"),))
+    view = GatewayView(
+        "edge", "gate", "10.0.0.3", (listener,), (GatewayRoutes("http.80", 80, ()),), Outbound((), (), ())
+    )
+    builder = SnapshotBuilder()
+    builder.begin()
+    assert COLLECTOR not in builder.build_gateway(view).of(CDS)
+    snapshot = builder.build_gateway(replace(view, tracing=Tracing(SPANS)))
+    assert COLLECTOR in snapshot.of(CDS)
+    found, _ = manager(snapshot.of(LDS)["gateway|80"].message)
+    assert found.tracing.HasField("provider")
+    (host,) = snapshot.of(RDS)["http.80"].message.virtual_hosts
+    assert host.routes[0].tracing.random_sampling.numerator == 100
