@@ -15,6 +15,7 @@ from rich.text import Text
 from mesh.inspect.access import gather, run, seen_plaintext, with_cluster
 from mesh.inspect.files import Read, read_files
 from mesh.inspect.screens import STYLES, console
+from mesh.inspect.secrets import gateway_secrets
 from mesh.lint.analyze import analyze
 from mesh.lint.findings import CODES, Finding, Severity
 from mesh.lint.pods import restartable
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from mesh.ir.gateways import Credential
+    from mesh.ir.services import ServiceKey
     from mesh.resolve.problems import Ref
     from mesh.wiring.kube import Kube
 
@@ -84,9 +87,10 @@ def analyze_command(
         return
     if paths and options["restart"]:
         raise click.UsageError("--restart needs the cluster: leave -f out")
-    read = _read(paths, options["namespace"]) if paths else Read(run(_live(kubeconfig)))
+    read, credentials = (_read(paths, options["namespace"]), None) if paths else run(_live(kubeconfig))
     seen = None if paths else run(seen_plaintext(kubeconfig, options["mesh_url"]))
-    found = [*read.findings, *analyze(read_resources(read.manifests, complete=not paths, plaintext=seen))]
+    resources = read_resources(read.manifests, complete=not paths, plaintext=seen, credentials=credentials)
+    found = [*read.findings, *analyze(resources)]
     scope = None if paths or options["all_namespaces"] else options["namespace"]
     found = [f for f in found if f.code not in options["suppress"] and (scope is None or f.ref.namespace == scope)]
     if output == "json":
@@ -109,9 +113,10 @@ def _read(paths: Sequence[Path], namespace: str) -> Read:
     return total
 
 
-async def _live(kubeconfig: str | None) -> list[dict[str, Any]]:
+async def _live(kubeconfig: str | None) -> tuple[Read, dict[ServiceKey, Credential] | None]:
     async with with_cluster(kubeconfig) as kube:
-        return await gather(kube)
+        manifests = await gather(kube)
+        return Read(manifests), await gateway_secrets(kube, manifests)
 
 
 def _as_json(found: Finding, read: Read) -> dict[str, Any]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mesh.ir.services import ServiceKey
     from mesh.wiring.kube import Kube
 
-__all__ = ["GatewaySecrets", "read_credential"]
+__all__ = ["GatewaySecrets", "ScopedKind", "read_credential"]
 
 _FIRST_SECONDS: Final = 5.0
 """How long a start waits for Secrets that it may not be allowed to read."""
@@ -36,10 +36,15 @@ _DER: Final = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 @dataclass(frozen=True, slots=True)
-class _Scoped(Kind):
+class ScopedKind(Kind):
     """A kind of object in one namespace."""
 
     namespace: str = ""
+
+    @classmethod
+    def of(cls, kind: Kind, namespace: str) -> ScopedKind:
+        """Return a kind in a namespace."""
+        return cls(kind.group, kind.version, kind.kind, kind.plural, namespace)
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """Return the path of the namespace's collection or of an object."""
@@ -68,7 +73,7 @@ class GatewaySecrets:
         for namespace in self._watched.keys() - namespaces:
             self._watched.pop(namespace)[1].cancel()
         for namespace in namespaces - self._watched.keys():
-            kind = _Scoped(SECRETS.group, SECRETS.version, SECRETS.kind, SECRETS.plural, namespace)
+            kind = ScopedKind.of(SECRETS, namespace)
             reflector = Reflector(self._kube, (kind,), read_credential, self._changed)
             self._watched[namespace] = (reflector, asyncio.create_task(reflector.run()))
 
