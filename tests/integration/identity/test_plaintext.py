@@ -160,3 +160,38 @@ async def test_tables_are_for_people(mesh, eventually):
     assert f"Deployment {mesh.namespace}/legacy (no sidecar)" in out, out
     assert "PeerAuthentication" in out
     assert "observed for" in out
+
+
+async def test_what_comes_around_a_split_is_measured_and_told_with_its_source(mesh, eventually):
+    mesh.deploy("payment-canary")
+    mesh.available()
+    backends = [{"service": "payment", "weight": 90}, {"service": "payment-canary", "weight": 10}]
+    split = {"apiVersion": "mesh.coalmine.dev/v1alpha1", "kind": "TrafficSplit", "metadata": {"name": "payment"}}
+    mesh.apply(split | {"spec": {"service": "payment", "backends": backends}})
+
+    async def acknowledged() -> bool:
+        return "acknowledged" in mesh.get("trafficsplit", "payment").get("status", {})
+
+    await eventually(acknowledged, wanted=True)
+    for _ in range(60):
+        await mesh.call()
+    assert await send(mesh, mesh.address("legacy"), 40) == 40
+
+    async def bypass() -> dict[str, Any]:
+        return mesh.get("trafficsplit", "payment")["status"].get("bypass", {})
+
+    def complete(found: dict[str, Any]) -> bool:
+        who = f"Deployment {mesh.namespace}/legacy (no sidecar)"
+        return any(s["source"] == who and s["requests"] >= 40 for s in found.get("sources", ()))
+
+    await eventually(bypass, complete, seconds=60)
+    found = await bypass()
+    assert found["around"] >= 40
+    assert found["requests"] >= 100
+    # All of it went to payment's pod: the canary gets less than it should.
+    assert found["shares"]["payment-canary"] < 10
+    told = mesh.get("events", "--field-selector=reason=Bypassed")["items"]
+    assert any("come around the split, from" in e["message"] and "legacy" in e["message"] for e in told)
+    _, out = await coalmine(mesh, "describe", "service", f"payment.{mesh.namespace}")
+    assert "come around" in out, out
+    assert f"Deployment {mesh.namespace}/legacy (no sidecar): " in out, out
