@@ -6,7 +6,10 @@ import asyncio
 import collections
 import datetime as dt
 import json
+import os
+import shutil
 import ssl
+import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[3]
 INGRESS = "coalmine-ingress"
 HTTP, HTTPS = 8080, 8443
+MODULE = "sigs.k8s.io/gateway-api@v1.3.0"
 
 
 def pair(name: str) -> tuple[bytes, bytes]:
@@ -191,3 +195,22 @@ def ingress(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Ingress]:
         kubectl("wait", "deployment", "--all", "--for=condition=Available", "-n", where, "--timeout=120s")
     yield made
     kubectl("delete", "namespace", namespace, INGRESS, "--wait=false")
+
+
+@pytest.fixture(scope="package")
+def gateway_api(ingress: Ingress, tmp_path_factory: pytest.TempPathFactory) -> Ingress:
+    """The cluster with the Gateway API's definitions, which come from Go's module cache or the module proxy."""
+    go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
+    if go is None:
+        pytest.skip("needs Go to fetch the Gateway API's definitions")
+    command = [go, "mod", "download", "-json", MODULE]
+    folder = tmp_path_factory.mktemp("module")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=folder)
+    if done.returncode:
+        pytest.skip(f"the Gateway API's definitions cannot be fetched: {done.stdout}{done.stderr}")
+    definitions = sorted((Path(json.loads(done.stdout)["Dir"]) / "config" / "crd" / "standard").glob("*_*.yaml"))
+    assert len(definitions) == 5
+    ingress.kubectl("apply", "--server-side", *(part for path in definitions for part in ("-f", str(path))))
+    names = [f"crd/{path.stem.partition('_')[2]}.gateway.networking.k8s.io" for path in definitions]
+    ingress.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+    return ingress

@@ -5,35 +5,12 @@ from __future__ import annotations
 import asyncio
 import collections
 import json
-import os
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 pytestmark = pytest.mark.integration
-
-MODULE = "sigs.k8s.io/gateway-api@v1.3.0"
-FILE = "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"
-
-
-@pytest.fixture(scope="module")
-def gateway_api(ingress: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The cluster with the definition of HTTPRoute, which comes from Go's module cache or the module proxy."""
-    go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
-    if go is None:
-        pytest.skip("needs Go to fetch the Gateway API's definitions")
-    command = [go, "mod", "download", "-json", MODULE]
-    folder = tmp_path_factory.mktemp("module")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=folder)
-    if done.returncode:
-        pytest.skip(f"the Gateway API's definitions cannot be fetched: {done.stdout}{done.stderr}")
-    ingress.kubectl("apply", "--server-side", "-f", str(Path(json.loads(done.stdout)["Dir"]) / FILE))
-    ingress.kubectl("wait", "--for=condition=Established", "crd/httproutes.gateway.networking.k8s.io", "--timeout=30s")
-    return ingress
 
 
 def http_route(*rules: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ TESTS = {p: p.read_text() for p in (ROOT / "tests" / "integration").rglob("test_
 def test_analyze_has_nothing_to_say_of_it_beside_the_shop(example, tmp_path):
     canary = tmp_path / "canary.yaml"
     canary.write_text(CANARY)
-    paths = (example, ROOT / "examples" / "shop" / "deploy", canary)
+    paths = (example, ROOT / "examples" / "shop" / "deploy", ROOT / "deploy" / "mesh" / "gateway.yaml", canary)
     arguments = ["-n", "shop", "--fail-on", "info", *(part for path in paths for part in ("-f", str(path)))]
     done = CliRunner().invoke(analyze_command, arguments)
     assert done.exit_code == 0, done.output
