@@ -66,6 +66,11 @@ class Ledger:
         self._lost: set[str] = set()
 
     @property
+    def has_news(self) -> bool:
+        """Whether there is something that the proxy has not been told."""
+        return bool(self.stale or self.asked or self.gone or self.owes_reply)
+
+    @property
     def desired(self) -> Mapping[str, Resource]:
         """What the proxy should hold."""
         return self._desired

@@ -130,8 +130,10 @@ class Session:
         responses = []
         for type_url in TYPES:
             ledger = self._ledgers[type_url]
-            if ledger.started and self._may_add(type_url, now) and (response := self._respond(type_url, ledger, now)):
-                responses.append(response)
+            # Most have nothing to say, and asking what comes before them is dear.
+            if ledger.started and ledger.has_news and self._may_add(type_url, now):
+                response = self._respond(type_url, ledger, now)
+                responses += [response] if response else []
         return responses
 
     def _respond(self, type_url: str, ledger: Ledger, now: float) -> Response | None:

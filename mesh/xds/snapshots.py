@@ -24,7 +24,7 @@ from mesh.xds.routes import (
 from mesh.xds.tracing import COLLECTOR, collector_cluster, sampled, traced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from google.protobuf.message import Message
 
@@ -163,9 +163,25 @@ class SnapshotBuilder:
         }
 
     def _snapshot(self, view: ProxyView, shared: _Shared, secrets: tuple[Resource, ...]) -> Snapshot:
-        clusters, listeners, routes = dict(shared[CDS]), dict(shared[LDS]), dict(shared[RDS])
+        parts = (view.address, view.inbound, view.authorization, view.tokens, view.captured, view.tracing)
+        # After a change of weights every pod has this as it was: looking up each resource would take most of the time.
+        own: _Shared = self._once(("own", *parts), lambda: self._own(view))
+        key = ("told", id(shared))
+        _, vital, splits = self._once(key, lambda: (shared, *_told(view.outbound, captured=view.captured)))
+        resources = {
+            CDS: {**shared[CDS], **own[CDS]},
+            EDS: shared[EDS],
+            SDS: {secret.name: secret for secret in secrets},
+            LDS: {**shared[LDS], **own[LDS]},
+            ECDS: own[ECDS],
+            RDS: {**shared[RDS], **own[RDS]},
+        }
+        return Snapshot(resources=MappingProxyType(resources), vital=vital, splits=splits)
+
+    def _own(self, view: ProxyView) -> _Shared:
+        """Return the part that is a pod's alone."""
         address = view.address
-        clusters |= self._collector(view.tracing.collector)
+        clusters, listeners, routes = self._collector(view.tracing.collector), {}, {}
         tracer, sampling = _parts(view.tracing.inbound)
         to_app = capture.captured_cluster if view.captured else inbound_cluster
         for port in view.inbound:
@@ -183,18 +199,11 @@ class SnapshotBuilder:
             key = ("lds", view.inbound, address, view.authorization, tracer)
             listeners[capture.INBOUND_LISTENER] = self._make(key, capture.INBOUND_LISTENER, listen)
         else:
-            own = _parts(view.tracing.outbound)[0]
-            listen = traced(partial(outbound_listener, address, self._requests, self._attempts), own)
-            listeners[OUTBOUND_LISTENER] = self._make(("lds", address, own), OUTBOUND_LISTENER, listen)
-        held = {secret.name: secret for secret in secrets}
+            spans = _parts(view.tracing.outbound)[0]
+            listen = traced(partial(outbound_listener, address, self._requests, self._attempts), spans)
+            listeners[OUTBOUND_LISTENER] = self._make(("lds", address, spans), OUTBOUND_LISTENER, listen)
         tokens = self._make(("ecds", view.tokens), JWT_CONFIG, partial(jwt_config, view.tokens))
-        filters = {JWT_CONFIG: tokens}
-        resources = {CDS: clusters, EDS: shared[EDS], SDS: held, LDS: listeners, ECDS: filters, RDS: routes}
-        return Snapshot(
-            resources=MappingProxyType(resources),
-            vital=frozenset(key.name for key in view.outbound.vital),
-            splits=MappingProxyType(_marks(view.outbound, captured=view.captured)),
-        )
+        return {CDS: clusters, LDS: listeners, ECDS: {JWT_CONFIG: tokens}, RDS: routes}
 
     def _make(self, key: Hashable, name: str, build: Callable[[], Message]) -> Resource:
         resource: Resource = self._once(key, lambda: pack(name, self._observe(build())))
@@ -220,6 +229,12 @@ def _parts(spans: Spans | None) -> tuple[Tracer | None, Sampling | None]:
 
 def _itself(message: Message) -> Message:
     return message
+
+
+def _told(outbound: Outbound, *, captured: bool) -> tuple[frozenset[str], Mapping[str, SplitMark]]:
+    """Return the clusters that must be there before routes are, and the marks of splits."""
+    marks = MappingProxyType(_marks(outbound, captured=captured))
+    return frozenset(key.name for key in outbound.vital), marks
 
 
 def _marks(outbound: Outbound, *, captured: bool) -> dict[str, SplitMark]:
