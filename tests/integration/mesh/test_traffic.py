@@ -105,25 +105,26 @@ def test_a_running_pod_without_a_stream_is_missing(shop):
     shop.acknowledged(generation)
 
 
-async def test_what_a_proxy_refuses_is_in_the_status(shop, make_load):
+async def test_what_proxies_refuse_is_told_on_its_object_and_stops_nothing_else(shop, make_load):
     shop.acknowledged(shop.split(payment=90, payment_canary=10))
     tls = {"mode": "SIMPLE", "caCertificates": "/nowhere/roots.pem"}  # only Envoy can know that it is not there
     rule = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": {"name": "big"}}
     shop.apply({**rule, "spec": {"host": "payment", "trafficPolicy": {"tls": tls}}})
     where = ("-n", shop.namespace)
+    told = "--field-selector=reason=Refused"
     try:
-        wait = ("--for=condition=Stalled", "--timeout=30s")
-        shop.kubectl("wait", "trafficsplit/payment", *where, *wait)
-        rejection = shop.status()["rejections"][0]
-        assert "/nowhere/roots.pem" in rejection["message"]
-        assert rejection["proxy"].startswith(f"{shop.namespace}/")
+        shop.kubectl("wait", "event", *where, "--for=create", told, "--timeout=30s")
+        (event,) = shop.get("events", told)["items"]
+        assert (event["involvedObject"]["kind"], event["involvedObject"]["name"]) == ("DestinationRule", "big")
+        assert "/nowhere/roots.pem" in event["message"]
+        shop.acknowledged(shop.split(payment=60, payment_canary=40))
         load = make_load()
         await load.send(50)
-        assert load.failed == {}, "the proxies keep what they hold"
+        assert load.failed == {}
+        assert shop.status().get("rejections", []) == []
     finally:
         shop.kubectl("delete", "destinationrule", "big", *where)
-    shop.kubectl("wait", "trafficsplit/payment", *where, "--for=condition=Ready", "--timeout=30s")
-    assert shop.status().get("rejections", []) == []
+    shop.acknowledged(shop.split(payment=90, payment_canary=10))
 
 
 def test_a_split_that_names_no_service_is_not_applied_and_says_so(shop):
