@@ -119,6 +119,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="B3 headers of requests: left alone, read and renewed, or added to all requests as well.",
 )
+@click.option(
+    "--pod-name", envvar="POD_NAME", default="", help="The control plane's own pod, so that `coalmine mesh` finds it."
+)
 @click.option("--verbose", is_flag=True, help="Say more.")
 def serve_command(*, verbose: bool, **options: Any) -> None:
     """Run the control plane."""

@@ -1,6 +1,7 @@
 """What the control plane tells people who look into it, as JSON: read-only, on its HTTP address.
 
-``GET /v1/proxies`` answers with ``ProxyStatuses``, ``GET /v1/graph?seconds=60`` with a ``Graph``.
+``GET /v1/proxies`` answers with ``ProxyStatuses``, ``GET /v1/graph?seconds=60`` with a ``Graph``, ``GET /v1/certificates``
+with ``Certificates``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from crds.base import Resource
 
 __all__ = [
     "API_ANNOTATION",
+    "API_POD_ANNOTATION",
+    "READER",
+    "Certificate",
+    "Certificates",
     "Edge",
     "Graph",
     "Node",
@@ -22,10 +27,16 @@ __all__ = [
     "SyncStatus",
     "Traffic",
     "TypeStatus",
+    "WorkloadCertificate",
 ]
 
 API_ANNOTATION: Final = "mesh.coalmine.dev/api"
 """On the injector's webhook configuration: where the control plane's HTTP address is."""
+
+API_POD_ANNOTATION: Final = "mesh.coalmine.dev/api-pod"
+"""Beside it, where that address is not loopback: the control plane's own pod, as ``namespace/name``."""
+READER: Final = "coalmine-reader"
+"""Service account in the control plane's namespace that may read it; people who may make tokens for it may read it too."""
 
 SyncStatus = Literal["SYNCED", "STALE", "NOT SENT"]
 
@@ -61,6 +72,35 @@ class ProxyStatuses(Resource):
     """All pods with a sidecar, by namespace and name."""
 
     proxies: tuple[ProxyStatus, ...] = ()
+
+
+class Certificate(Resource):
+    """A certificate, without its key."""
+
+    subject: Annotated[str, Field(description="The SPIFFE id of a workload, the name of an authority.")]
+    issuer: str
+    serial: Annotated[str, Field(description="Hexadecimal.")]
+    not_after: Annotated[str, Field(description="When it ends, RFC 3339.")]
+
+
+class WorkloadCertificate(Certificate):
+    """Of a pod's proxy."""
+
+    namespace: str
+    pod: str
+    root: Annotated[str, Field(description="The root that vouches for it.")]
+    status: Annotated[SyncStatus, Field(description="Whether the proxy holds it; NOT SENT without a stream.")]
+
+
+class Certificates(Resource):
+    """Who has which certificate, and what vouches for them."""
+
+    source: Annotated[str, Field(description="Where the issuing certificate is from.")]
+    phase: Annotated[str, Field(description="steady, or the step of a root's exchange: adding, dropping.")]
+    problem: Annotated[str, Field(description="Why the plugged-in Secret is not used; empty where it is.")] = ""
+    issuer: Certificate
+    roots: Annotated[tuple[Certificate, ...], Field(description="That are trusted; of the one that signs first.")] = ()
+    workloads: tuple[WorkloadCertificate, ...] = ()
 
 
 class Node(Resource):

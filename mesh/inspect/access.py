@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import aiohttp
 import click
 
-from mesh.api.debug import API_ANNOTATION
+from mesh.api.debug import API_ANNOTATION, API_POD_ANNOTATION, READER
 from mesh.api.istio import ISTIO_GROUP, ISTIO_VERSIONS
-from mesh.api.names import ADMIN_PORT, PROXY_CONTAINER
+from mesh.api.names import ADMIN_PORT, PROXY_CONTAINER, SYSTEM_NAMESPACE
 from mesh.api.plaintext import PlaintextReport
+from mesh.proxy.identityfiles import AUDIENCE
 from mesh.wiring.kinds import (
     DESTINATION_RULES,
     GATEWAY_CLASSES,
@@ -34,7 +35,7 @@ from mesh.wiring.kinds import (
 from mesh.wiring.kube import AbsentError, Kind, Kube, KubeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Sequence
 
 __all__ = ["ControlPlane", "admin", "gather", "list_all", "plaintext", "run", "seen_plaintext", "with_cluster"]
 
@@ -73,7 +74,9 @@ _LOOKED_AT: Final[tuple[tuple[Kind, ...], ...]] = (
 )
 _FORWARDED: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+)")
 _SECONDS: Final = 10
-_OK: Final = 200
+_TOKEN_SECONDS: Final = 600
+"""As short as the API server allows."""
+_OK, _UNAUTHORIZED = 200, 401
 
 
 def run(work: Awaitable[ResultT]) -> ResultT:
@@ -120,33 +123,39 @@ async def list_all(kube: Kube, kinds: Sequence[Kind]) -> list[dict[str, Any]]:
 class ControlPlane:
     """The control plane's HTTP address.
 
+    Where it asks for a token, one is made for the service account ``coalmine-reader``, with the kubeconfig's rights.
+
     Args:
         url: Such as ``http://127.0.0.1:15080``.
+        kubeconfig: For the way there and for tokens.
+        pod: The control plane's pod (``namespace/name``), to which the address's port is forwarded; empty where the
+            address is reached as it is.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, kubeconfig: str | None = None, pod: str = "") -> None:
         self.url = url.rstrip("/")
+        self._kubeconfig = kubeconfig
+        self._pod = pod
+        self._token = ""
 
     @classmethod
-    async def find(
-        cls, kube_of: Callable[[], contextlib.AbstractAsyncContextManager[Kube]], url: str | None
-    ) -> ControlPlane:
+    async def find(cls, kubeconfig: str | None, url: str | None) -> ControlPlane:
         """Return the address that is given, or the one that the control plane has left in the cluster.
 
         Raises:
             ClickException: There is none.
         """
         if url:
-            return cls(url)
-        async with kube_of() as kube:
+            return cls(url, kubeconfig)
+        async with with_cluster(kubeconfig) as kube:
             hooks, _ = await kube.list_all(WEBHOOKS)
-        noted = ((hook["metadata"].get("annotations") or {}).get(API_ANNOTATION) for hook in hooks)
-        if (found := next(filter(None, noted), None)) is None:
+        noted = (hook["metadata"].get("annotations") or {} for hook in hooks)
+        if (found := next((notes for notes in noted if notes.get(API_ANNOTATION)), None)) is None:
             raise click.ClickException(
                 "no control plane of the mesh has registered in this cluster: start `coalmine mesh serve`, or say where "
                 "its HTTP address is with --mesh-url"
             )
-        return cls(found)
+        return cls(found[API_ANNOTATION], kubeconfig, found.get(API_POD_ANNOTATION, ""))
 
     async def get(self, path: str) -> str:
         """Return what a page says.
@@ -154,13 +163,40 @@ class ControlPlane:
         Raises:
             ClickException: It cannot be had.
         """
-        url = f"{self.url}{path}"
         try:
-            return await _get(url)
+            async with self._reached() as base:
+                return await self._read(f"{base}{path}")
         except (aiohttp.ClientError, TimeoutError) as error:
             raise click.ClickException(
-                f"{url}: {error or 'no answer'}: is the control plane running, and is its address reachable from here? "
-                "Forward its port (kubectl port-forward) and say where with --mesh-url"
+                f"{self.url}{path}: {error or 'no answer'}: is the control plane running, and is its address reachable "
+                "from here? Forward its port (kubectl port-forward) and say where with --mesh-url"
+            ) from error
+
+    @contextlib.asynccontextmanager
+    async def _reached(self) -> AsyncIterator[str]:
+        if not self._pod:
+            yield self.url
+            return
+        namespace, _, name = self._pod.partition("/")
+        async with _forwarded(namespace, name, self._kubeconfig, int(self.url.rpartition(":")[2])) as port:
+            yield f"http://127.0.0.1:{port}"
+
+    async def _read(self, url: str) -> str:
+        try:
+            return await _get(url, self._token)
+        except _UnauthorizedError:
+            self._token = await self._make_token()
+            return await _get(url, self._token)
+
+    async def _make_token(self) -> str:
+        namespace = self._pod.partition("/")[0] or SYSTEM_NAMESPACE
+        try:
+            async with with_cluster(self._kubeconfig) as kube:
+                return await kube.token(namespace, READER, AUDIENCE, _TOKEN_SECONDS)
+        except KubeError as error:
+            raise click.ClickException(
+                f"{self.url} asks for a token, and none can be made for service account {namespace}/{READER}: {error}: "
+                "apply deploy/mesh/reader.yaml, and bind its Role coalmine-ask to whom may ask"
             ) from error
 
 
@@ -170,7 +206,7 @@ async def plaintext(kubeconfig: str | None, mesh_url: str | None) -> PlaintextRe
     Raises:
         ClickException: It cannot be asked.
     """
-    plane = await ControlPlane.find(lambda: with_cluster(kubeconfig), mesh_url)
+    plane = await ControlPlane.find(kubeconfig, mesh_url)
     return PlaintextReport.model_validate_json(await plane.get("/v1/plaintext"))
 
 
@@ -182,13 +218,22 @@ async def seen_plaintext(kubeconfig: str | None, mesh_url: str | None) -> Plaint
         return None
 
 
-async def _get(url: str) -> str:
+class _UnauthorizedError(click.ClickException):
+    """Who asks must show a token, or another one."""
+
+
+async def _get(url: str, token: str = "") -> str:
     timeout = aiohttp.ClientTimeout(total=_SECONDS)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     # Straight: the shell of a meshed pod has http_proxy set.
-    async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session, session.get(url) as response:
+    async with (
+        aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
+        session.get(url, headers=headers, allow_redirects=False) as response,
+    ):
         text = await response.text()
         if response.status != _OK:
-            raise click.ClickException(f"{url}: {response.status} {text.strip()[:300]}")
+            kind = _UnauthorizedError if response.status == _UNAUTHORIZED else click.ClickException
+            raise kind(f"{url}: {response.status} {text.strip()[:300]}")
         return text
 
 
@@ -215,7 +260,7 @@ async def admin(pod: dict[str, Any], kubeconfig: str | None, *paths: str) -> lis
     try:
         if host == (pod.get("status") or {}).get("podIP"):
             return [await _get(f"http://{host}:{ADMIN_PORT}{path}") for path in paths]
-        async with _forwarded(namespace, name, kubeconfig) as port:
+        async with _forwarded(namespace, name, kubeconfig, ADMIN_PORT) as port:
             return [await _get(f"http://127.0.0.1:{port}{path}") for path in paths]
     except (aiohttp.ClientError, TimeoutError) as error:
         raise click.ClickException(
@@ -240,10 +285,10 @@ def _admin_host(pod: dict[str, Any]) -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def _forwarded(namespace: str, pod: str, kubeconfig: str | None) -> AsyncIterator[int]:
-    """Forward a free port of this machine to the admin page."""
+async def _forwarded(namespace: str, pod: str, kubeconfig: str | None, port: int) -> AsyncIterator[int]:
+    """Forward a free port of this machine to a pod's."""
     command = ["kubectl", *(("--kubeconfig", kubeconfig) if kubeconfig else ())]
-    command += ["port-forward", "--namespace", namespace, f"pod/{pod}", f":{ADMIN_PORT}", "--address", "127.0.0.1"]
+    command += ["port-forward", "--namespace", namespace, f"pod/{pod}", f":{port}", "--address", "127.0.0.1"]
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)

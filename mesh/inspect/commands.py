@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from mesh.inspect.analysis import analyze_command
 from mesh.inspect.authz import authz_group
+from mesh.inspect.certs import certs_command
 from mesh.inspect.describe import describe_group
 from mesh.inspect.injection import check_inject_command, inject_command
 from mesh.inspect.proxyconfig import proxy_config_group
@@ -21,6 +22,7 @@ __all__ = ["COMMANDS"]
 COMMANDS: Final[tuple[click.Command, ...]] = (
     analyze_command,
     authz_group,
+    certs_command,
     check_inject_command,
     check_strict_command,
     describe_group,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mesh.api.debug import ProxyStatuses
-from mesh.inspect.access import ControlPlane, run, with_cluster
+from mesh.inspect.access import ControlPlane, run
 from mesh.inspect.screens import console, table
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def proxy_status_command(
 
 async def proxy_statuses(kubeconfig: str | None, mesh_url: str | None) -> ProxyStatuses:
     """Return what the control plane says of its proxies."""
-    plane = await ControlPlane.find(lambda: with_cluster(kubeconfig), mesh_url)
+    plane = await ControlPlane.find(kubeconfig, mesh_url)
     return ProxyStatuses.model_validate_json(await plane.get("/v1/proxies"))
 
 

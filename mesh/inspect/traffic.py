@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from mesh.api.debug import Graph
-from mesh.inspect.access import ControlPlane, run, with_cluster
+from mesh.inspect.access import ControlPlane, run
 from mesh.inspect.screens import console, milliseconds, percent, table
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def top_command(
 async def _top(
     kubeconfig: str | None, mesh_url: str | None, namespace: str | None, seconds: float, interval: float | None
 ) -> None:
-    plane = await ControlPlane.find(lambda: with_cluster(kubeconfig), mesh_url)
+    plane = await ControlPlane.find(kubeconfig, mesh_url)
     screen = console()
     if interval is None:
         screen.print(_load(_within(await _ask(plane, seconds), namespace), ""))
@@ -100,7 +100,7 @@ async def _top(
 
 
 async def _fetch(kubeconfig: str | None, mesh_url: str | None, seconds: float) -> Graph:
-    return await _ask(await ControlPlane.find(lambda: with_cluster(kubeconfig), mesh_url), seconds)
+    return await _ask(await ControlPlane.find(kubeconfig, mesh_url), seconds)
 
 
 async def _ask(plane: ControlPlane, seconds: float) -> Graph:

@@ -122,6 +122,24 @@ class IdentityKeeper:
         return cls(kube, config, authority, manifest, plugged, changed=changed)
 
     @property
+    def authority(self) -> Authority:
+        """What signs."""
+        return self._authority
+
+    @property
+    def source(self) -> str:
+        """Where the issuing certificate is from, for people."""
+        own = f"Secret {self._config.namespace}/{SECRET}"
+        if not self._authority.roots.active.anchors:
+            return f"own root ({own})"
+        return f"{self._plugged.source} (copy in {own})"
+
+    def version(self, proxy: str) -> str:
+        """Return the version of the certificate that a proxy should hold; empty for none."""
+        known = self._packed.get(proxy)
+        return known[1].version if known else ""
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the Secret that somebody else writes."""
         return (self._plugged.problem,) if self._plugged.problem else ()

@@ -178,6 +178,14 @@ class Kube:
         found: dict[str, Any] = (await self._json("POST", kind.path(), body=body)).get("status") or {}
         return found
 
+    async def token(self, namespace: str, account: str, audience: str, seconds: int) -> str:
+        """Return a new token of a service account (TokenRequest)."""
+        accounts = Kind("", "v1", "ServiceAccount", "serviceaccounts")
+        spec = {"audiences": [audience], "expirationSeconds": seconds}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        made = await self._json("POST", accounts.path(namespace, account, "token"), body=body)
+        return str(made["status"]["token"])
+
     async def create(self, kind: Kind, manifest: dict[str, Any]) -> bool:
         """Create an object; return False when it exists already."""
         try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from mesh.ads.server import AdsServer
-from mesh.api.debug import API_ANNOTATION
+from mesh.api.debug import API_ANNOTATION, API_POD_ANNOTATION
 from mesh.inject import webhook
 from mesh.inject.pods import INIT_IMAGE, IPTABLES_RESTORE, PROXY_IMAGE, InjectConfig
 from mesh.ir.tracing import B3, TracingSettings
@@ -26,6 +26,7 @@ from mesh.telemetry.edges import Edges
 from mesh.telemetry.standard import StandardMetrics
 from mesh.telemetry.store import TelemetryStore
 from mesh.wiring import debug
+from mesh.wiring.certificates import add_certificates
 from mesh.wiring.control import Control, Sources
 from mesh.wiring.endpoints import PodEndpoints, SliceEndpoints
 from mesh.wiring.identity import IdentityConfig, IdentityKeeper
@@ -80,6 +81,7 @@ class ServeConfig:
         root_hold_seconds: How long each step of a root's exchange lasts at least.
         mount_root: What precedes the paths of mounted files in pods.
         ca_secret: Name of a Secret with an issuing certificate; empty for ``cacerts``, where that is there.
+        pod_name: Name of the control plane's own pod; empty where it is in none.
         access_log_percent: How many requests and connections each sidecar logs.
         tracing_otlp: ``host:port`` of the collector that takes spans; empty for none.
         tracing_sampling: How many requests that come without a decision are recorded, in percent.
@@ -107,6 +109,7 @@ class ServeConfig:
     mount_root: str = ""
     ca_secret: str = ""
     access_log_percent: float = 0
+    pod_name: str = ""
     tracing_otlp: str = ""
     tracing_sampling: float = 1
     tracing_b3: B3 = "accept"
@@ -211,6 +214,7 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     check = None if _on_loopback(config.http_address) else reading_middleware(kube, tokens)
     api = http.make_app(store, lambda: control.world is not None and registered.is_set(), check)
     prometheus.add_to_app(api, metrics)
+    add_certificates(api, keeper, ads)
     debug.add_to_app(api, world=lambda: control.world, ads=ads, edges=edges)
     watch.add_to_app(api)
     await stack.enter_async_context(_site(api, config.http_address, None))
@@ -227,11 +231,17 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
         keeper.publish_roots(),
         keeper.run(partial(_proxies, control, ads)),
     ]
-    # So that a kubeconfig is all that `coalmine mesh proxy-status` needs.
-    annotations = {API_ANNOTATION: f"http://{config.http_address}"}
-    work.append(register(kube, config.webhook_url, config.ca_file.read_bytes(), annotations, registered))
+    work.append(register(kube, config.webhook_url, config.ca_file.read_bytes(), _found_by(config), registered))
     await stack.enter_async_context(_tasks(work, stopped))
     log.info("discovery and telemetry on %s, API on %s, injection on %s", *_addresses(config))
+
+
+def _found_by(config: ServeConfig) -> dict[str, str]:
+    """Return annotations by which a kubeconfig is all that `coalmine mesh proxy-status` needs."""
+    notes = {API_ANNOTATION: f"http://{config.http_address}"}
+    if config.pod_name and not _on_loopback(config.http_address):
+        notes[API_POD_ANNOTATION] = f"{config.namespace}/{config.pod_name}"
+    return notes
 
 
 async def _identity(
