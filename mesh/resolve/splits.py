@@ -6,23 +6,36 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from mesh.api.destinationrule import FULL_EJECTION_ANNOTATION
 from mesh.ir.traffic import ClusterKey, Destination, Mirror, Split
-from mesh.resolve.policies import outlier_detection
+from mesh.resolve.policies import SAFE_EJECTION, outlier_detection
 from mesh.resolve.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mesh.api.trafficsplit import TrafficSplitSpec
     from mesh.ir.actions import HeaderChanges
     from mesh.ir.services import Service, ServiceKey
     from mesh.resolve.rules import Rule
 
-__all__ = ["NOT_JUDGED", "Splits", "overlay", "overlay_mirrors", "resolve_splits", "unjudged_ports"]
+__all__ = [
+    "HARMLESS",
+    "LIMITED",
+    "NOT_JUDGED",
+    "Splits",
+    "limited_ejection",
+    "overlay",
+    "overlay_mirrors",
+    "resolve_splits",
+    "unjudged_ports",
+]
 
 FULL = 100
 NOT_JUDGED: Final = "NotJudged"
-"""A reason that hinders nothing: the split is applied."""
+LIMITED: Final = "Limited"
+HARMLESS: Final = frozenset({NOT_JUDGED, LIMITED})
+"""Reasons that hinder nothing: the split is applied."""
 _MOST: Final = 2**31
 """What all weights of a rule add up to, and a little less than Envoy takes."""
 
@@ -99,11 +112,31 @@ def unjudged_ports(
         service = services.get(split.host) if split else None
         for port in service.ports if service else ():
             if port.protocol == "tcp":
-                text = (
-                    f"spec.service: port {port.port} of {service.name if service else ''} is not HTTP: where packets "
-                )
-                text += "are captured new connections to it are split, and none is judged; name it http-… if it is HTTP"
+                name = service.name if service else ""
+                text = f"spec.service: port {port.port} of {name} is not HTTP: where packets are captured "
+                text += "new connections to it are split, and none is judged; name it http-… if it is HTTP"
                 yield Problem(rule.ref, NOT_JUDGED, text)
+
+
+def limited_ejection(
+    rules: Iterable[Rule[TrafficSplitSpec]], splits: Splits, all_may_go: Callable[[ServiceKey], bool]
+) -> Iterator[Problem]:
+    """Return what the authors of splits are told whose outlier detection is held to the safe share.
+
+    Args:
+        rules: All of them.
+        splits: Those that are applied.
+        all_may_go: Whether a host's DestinationRule has the annotation that lets all pods be ejected.
+    """
+    applied = {split.uid: split for split in splits.applied.values()}
+    for rule in rules:
+        split = applied.get(rule.ref.uid)
+        if split and (most := split.outlier_detection.max_ejection_percent) > SAFE_EJECTION:
+            if all_may_go(split.host):
+                continue
+            text = f"spec.outlierDetection.maxEjectionPercent: {most} is held to {SAFE_EJECTION}, so that half of the pods "
+            text += f"go on serving: write at most {SAFE_EJECTION}, or give {split.service} a DestinationRule with the "
+            yield Problem(rule.ref, LIMITED, f'{text}annotation {FULL_EJECTION_ANNOTATION}: "true"')
 
 
 def overlay(destinations: Iterable[Destination], splits: Mapping[ServiceKey, Split]) -> tuple[Destination, ...]:

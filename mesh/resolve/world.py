@@ -25,7 +25,7 @@ from mesh.resolve.problems import Problem, Ref
 from mesh.resolve.reach import Reach
 from mesh.resolve.routes import RouteResolver
 from mesh.resolve.sidecars import Sidecars
-from mesh.resolve.splits import Splits, resolve_splits, unjudged_ports
+from mesh.resolve.splits import Splits, limited_ejection, resolve_splits, unjudged_ports
 from mesh.resolve.tokens import JwtIndex
 from mesh.resolve.tracing import TelemetryIndex
 from mesh.resolve.treatments import Treatments
@@ -231,11 +231,17 @@ class World:
         own += [*self.ingress.problems, *self.translated.problems, *self.edges.problems]
         own += [p for r in self.reference_grants for p in r.problems]
         own += unjudged_ports(self.traffic_splits, self.splits, self.services)
+        own += limited_ejection(self.traffic_splits, self.splits, self._all_may_go)
         for service in self.services.values():
             ref = Ref("v1", "Service", service.namespace, service.name, service.uid)
             told = read_kinds(service.kinds)[1] if service.kinds else ()
             own += [Problem(ref, "Invalid", f"metadata.annotations[{ROUTES_ANNOTATION}]: {text}") for text in told]
         return tuple(sorted({*own, *self.routing.problems, *self.treatments.problems, *self.splits.problems}))
+
+    def _all_may_go(self, host: ServiceKey) -> bool:
+        """Say whether a host's own DestinationRule lets outlier detection eject all of its pods."""
+        treatment = self.treatments.find(Caller(host[0]), host, host[0])
+        return bool(treatment and treatment.full_ejection)
 
     def caller(self, workload: Workload) -> Caller:
         """Return whom a pod calls as."""

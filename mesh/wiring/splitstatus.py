@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from mesh.ads.acknowledgement import ProxyState, SplitState, status_of
 from mesh.api.trafficsplit import TrafficSplitStatus
-from mesh.resolve.splits import NOT_JUDGED
+from mesh.resolve.splits import HARMLESS
 from mesh.wiring.kinds import TRAFFIC_SPLITS
 from mesh.wiring.kube import AbsentError, ConflictError, KubeError
 
@@ -89,7 +89,7 @@ class SplitStatuses:
     def _changes(self, world: World) -> list[tuple[Rule[TrafficSplitSpec], TrafficSplitStatus]]:
         problems: dict[str, str] = {}
         for problem in world.problems:
-            if problem.reason != NOT_JUDGED:
+            if problem.reason not in HARMLESS:
                 problems.setdefault(problem.ref.uid, problem.message)
         callers = _Callers(world)
         found = []

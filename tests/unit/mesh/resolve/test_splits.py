@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.api.destinationrule import FULL_EJECTION_ANNOTATION
 from mesh.ir.services import Service, ServicePort
 from mesh.ir.traffic import ClusterKey, Destination, Split
-from mesh.resolve.rules import read_traffic_split
-from mesh.resolve.splits import overlay, resolve_splits
+from mesh.resolve.rules import read_destination_rule, read_traffic_split
+from mesh.resolve.splits import HARMLESS, LIMITED, overlay, resolve_splits
+from mesh.resolve.world import World
 
 PORT = ServicePort("http", 80, 8080)
 SERVICES = {("shop", n): Service("shop", n, (PORT,)) for n in ("payment", "payment-canary", "other")}
@@ -129,3 +132,31 @@ def test_weights_that_do_not_add_up_are_told_with_their_field():
         "Invalid",
         "spec.backends: the weights add up to 110: make them add up to 100",
     )
+
+
+@pytest.mark.parametrize(
+    ("percent", "annotations", "told"),
+    [
+        (50, {}, []),
+        (51, {}, [LIMITED]),
+        (100, {}, [LIMITED]),
+        (100, {FULL_EJECTION_ANNOTATION: "true"}, []),
+    ],
+)
+def test_an_ejection_that_is_held_to_half_is_told_and_hinders_nothing(percent, annotations, told):
+    backends = [{"service": "payment", "weight": 90}, {"service": "payment-canary", "weight": 10}]
+    spec = {"service": "payment", "backends": backends, "outlierDetection": {"maxEjectionPercent": percent}}
+    meta = {"name": "payment", "namespace": "shop", "uid": "u"}
+    rule = {"metadata": {**meta, "annotations": annotations}, "spec": {"host": "payment"}}
+    world = World(
+        SERVICES,
+        {},
+        {},
+        destination_rules=(read_destination_rule(rule),),
+        traffic_splits=(read_traffic_split({"metadata": meta, "spec": spec}),),
+    )
+    assert [p.reason for p in world.problems] == told
+    assert set(told) <= HARMLESS
+    assert {
+        u.policy.outlier_detection.max_ejection_percent for u in world.outbound("shop", ("payment",)).upstreams
+    } == {50 if told else percent}
