@@ -25,8 +25,8 @@ from envoy.type.tracing.v3 import custom_tag_pb2
 from envoy.type.v3 import percent_pb2
 from google.protobuf import wrappers_pb2
 
-from mesh.xds.b3 import read_b3, write_b3
 from mesh.xds.messages import duration, socket, to_any
+from mesh.xds.tracecontext import before_the_tracer, behind_the_tracer
 from mesh.xds.treatment import HTTP_OPTIONS
 
 if TYPE_CHECKING:
@@ -119,12 +119,11 @@ def _trace(manager: hcm.HttpConnectionManager, tracer: Tracer, *, inbound: bool)
         use_request_id_for_trace_sampling=wrappers_pb2.BoolValue(value=tracer.by_request_id),
     )
     manager.request_id_extension.typed_config.CopyFrom(to_any(ids))
-    if tracer.b3 != "off":
-        manager.early_header_mutation_extensions.append(read_b3())
-        router = router_pb2.Router()
-        manager.http_filters[-1].typed_config.Unpack(router)
-        router.upstream_http_filters.extend(write_b3(add=tracer.b3 == "add"))
-        manager.http_filters[-1].typed_config.CopyFrom(to_any(router))
+    manager.early_header_mutation_extensions.append(before_the_tracer(tracer.b3))
+    router = router_pb2.Router()
+    manager.http_filters[-1].typed_config.Unpack(router)
+    router.upstream_http_filters.extend(behind_the_tracer(tracer.b3))
+    manager.http_filters[-1].typed_config.CopyFrom(to_any(router))
 
 
 def _provider(tracer: Tracer) -> opentelemetry_pb2.OpenTelemetryConfig:

@@ -86,6 +86,7 @@ async def test_a_sampling_of_nothing_records_what_callers_want_recorded_only(tra
     client = next(span for span in await collector.trace(wanted, 2) if span.kind == CLIENT)
     assert client.parent == PARENT
     assert not collector.traces & {*unwanted, refused}
+    assert "x-client-trace-id" not in await traced.call(traceparent=f"00-{wanted}-{PARENT}-03")
 
 
 async def test_another_sampling_costs_no_request_and_touches_no_listener(traced, collector, eventually, steady):

@@ -78,10 +78,11 @@ def manager(listener):
 def test_b3_headers_are_left_alone_where_nobody_wants_them():
     plain, router = manager(with_tracer(outbound_listener("10.0.0.1", (), ()), replace(TRACER, b3="off")))
     assert plain.HasField("tracing")
-    assert not plain.early_header_mutation_extensions
-    assert not router.upstream_http_filters
+    for found in (plain.early_header_mutation_extensions[0], router.upstream_http_filters[0]):
+        assert b"b3" not in found.typed_config.value
     known, router = manager(with_tracer(outbound_listener("10.0.0.1", (), ()), TRACER))
-    assert known.early_header_mutation_extensions
+    for found in (known.early_header_mutation_extensions[0], router.upstream_http_filters[0]):
+        assert b"b3" in found.typed_config.value
     assert router.upstream_http_filters[-1].name == "envoy.filters.http.upstream_codec"
 
 

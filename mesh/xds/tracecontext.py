@@ -1,8 +1,11 @@
-"""B3 trace headers (Zipkin's), which Envoy's OpenTelemetry tracer does not know: translated to and from W3C's.
+"""Trace headers that Envoy's OpenTelemetry tracer does not treat as people expect.
 
-What a request brings becomes its ``traceparent`` before the tracer looks at it. After the tracer has written the new one,
-the B3 headers that the request has are written anew from it, so that who reads B3 sees the same trace and parent.
-Envoy's expressions cannot join strings, so that each value is put together of several.
+It does not know B3 (Zipkin's headers). What a request brings becomes its ``traceparent`` before the tracer looks at it;
+after the tracer has written the new one, the B3 headers that the request has are written anew from it, so that who reads
+B3 sees the same trace and parent. Envoy's expressions cannot join strings, so that each value is put together of several.
+
+And it records what a caller wants recorded only if Envoy itself would (1.40), so that a trace would lose spans on its way.
+The header ``x-client-trace-id`` makes Envoy want it; it is not passed on.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 from mesh.xds.messages import to_any
 
 if TYPE_CHECKING:
-    from google.protobuf import any_pb2
+    from mesh.ir.tracing import B3
 
-__all__ = ["read_b3", "write_b3"]
+__all__ = ["before_the_tracer", "behind_the_tracer"]
 
 _W3C: Final = "traceparent"
+_WISH: Final = "x-client-trace-id"
+_WANTED: Final = "request.headers['traceparent'].matches('-[0-9a-f][13579bdf]$')"
 _SINGLE: Final = "request.headers['b3']"
 _TRACE: Final = "request.headers['x-b3-traceid']"
 _SPAN: Final = "request.headers['x-b3-spanid']"
@@ -49,9 +54,23 @@ _FLAG: Final = (
 _JUST_WRITTEN: Final = f"size({_SINGLE}) == 32"
 
 
-def read_b3() -> extension_pb2.TypedExtensionConfig:
-    """Return what makes a ``traceparent`` of B3 headers where there is none; what is malformed makes none."""
-    values = (
+def before_the_tracer(b3: B3) -> extension_pb2.TypedExtensionConfig:
+    """Return what prepares a request's headers: a ``traceparent`` from B3 where there is none, and the caller's wish.
+
+    Args:
+        b3: What is done about B3 headers; of malformed ones nothing is made.
+    """
+    values = [] if b3 == "off" else _from_b3()
+    mutations = [_put(_W3C, value, base_pb2.HeaderValueOption.ADD_IF_ABSENT) for value in values]
+    mutations.append(_put(_WISH, _if(_WANTED, "'1'"), base_pb2.HeaderValueOption.ADD_IF_ABSENT))
+    config = early_pb2.HeaderMutation(mutations=mutations)
+    return extension_pb2.TypedExtensionConfig(
+        name="envoy.http.early_header_mutation.header_mutation", typed_config=to_any(config)
+    )
+
+
+def _from_b3() -> list[str]:
+    return [
         _if(_LONG, "'00-'") + _if(_LONG, _SINGLE, ":49") + _if(_LONG, _SINGLE_SAMPLED),
         _if(_SHORT, "'00-'") + _if(_SHORT, _ZEROS) + _if(_SHORT, _SINGLE, ":33") + _if(_SHORT, _SINGLE_SAMPLED),
         _if(_MULTI, "'00-'")
@@ -60,22 +79,28 @@ def read_b3() -> extension_pb2.TypedExtensionConfig:
         + _if(_MULTI, "'-'")
         + _if(_MULTI, _SPAN)
         + _if(_MULTI, _MULTI_SAMPLED),
-    )
-    mutations = [_put(_W3C, value, base_pb2.HeaderValueOption.ADD_IF_ABSENT) for value in values]
-    return _extension(
-        "envoy.http.early_header_mutation.header_mutation", to_any(early_pb2.HeaderMutation(mutations=mutations))
-    )
+    ]
 
 
-def write_b3(*, add: bool) -> list[hcm.HttpFilter]:
-    """Return the router's filters that write the B3 headers of a request anew for who gets it.
+def behind_the_tracer(b3: B3) -> list[hcm.HttpFilter]:
+    """Return the router's filters that make a request's headers ready for who gets it.
 
     Args:
-        add: Whether requests without them get them, too.
+        b3: What is done about B3 headers.
     """
+    mutations = [mutation_rules_pb2.HeaderMutation(remove=_WISH), *([] if b3 == "off" else _to_b3(add=b3 == "add"))]
+    config = filter_pb2.HeaderMutation(mutations=filter_pb2.Mutations(request_mutations=mutations))
+    codec = upstream_codec_pb2.UpstreamCodec()
+    return [
+        hcm.HttpFilter(name="envoy.filters.http.header_mutation", typed_config=to_any(config)),
+        hcm.HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=to_any(codec)),
+    ]
+
+
+def _to_b3(*, add: bool) -> list[mutation_rules_pb2.HeaderMutation]:
     renew = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS
     multi = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD if add else renew
-    mutations = [
+    return [
         _put("x-b3-traceid", "%TRACE_ID%", multi),
         _put("x-b3-spanid", "%SPAN_ID%", multi),
         _put("x-b3-sampled", f"%CEL{_FLAG}%", multi),
@@ -87,12 +112,6 @@ def write_b3(*, add: bool) -> list[hcm.HttpFilter]:
             f"{_if(_JUST_WRITTEN, _FLAG)}",
             renew,
         ),
-    ]
-    config = filter_pb2.HeaderMutation(mutations=filter_pb2.Mutations(request_mutations=mutations))
-    codec = upstream_codec_pb2.UpstreamCodec()
-    return [
-        hcm.HttpFilter(name="envoy.filters.http.header_mutation", typed_config=to_any(config)),
-        hcm.HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=to_any(codec)),
     ]
 
 
@@ -106,7 +125,3 @@ def _put(
 ) -> mutation_rules_pb2.HeaderMutation:
     header = base_pb2.HeaderValue(key=name, value=value)
     return mutation_rules_pb2.HeaderMutation(append=base_pb2.HeaderValueOption(header=header, append_action=action))
-
-
-def _extension(name: str, config: any_pb2.Any) -> extension_pb2.TypedExtensionConfig:
-    return extension_pb2.TypedExtensionConfig(name=name, typed_config=config)
