@@ -86,10 +86,7 @@ def cut_off(report: PlaintextReport, world: World, rules: _Rules) -> tuple[CutOf
         rules: The PeerAuthentications as they would be.
     """
     then = index_peers(rules)
-    pods: dict[tuple[str, str, str], Workload] = {}
-    for workload in world.workloads.values():
-        if workload.meshed and not workload.gateway:
-            pods.setdefault((workload.namespace, *workload.maker), workload)
+    pods = _called(world)
     found = []
     for call in report.calls:
         pod = pods.get((call.namespace, call.kind, call.workload))
@@ -100,6 +97,15 @@ def cut_off(report: PlaintextReport, world: World, rules: _Rules) -> tuple[CutOf
         if matters and not (now == "DISABLE" and call.source.sidecar):
             found.append(CutOff(call, now, pod, rule.ref))
     return tuple(found)
+
+
+def _called(world: World) -> dict[tuple[str, str, str], Workload]:
+    """Return a pod with a sidecar for each workload, by namespace, kind and name."""
+    pods: dict[tuple[str, str, str], Workload] = {}
+    for workload in world.workloads.values():
+        if workload.meshed and not workload.gateway:
+            pods.setdefault((workload.namespace, *workload.maker), workload)
+    return pods
 
 
 def bridges(found: Iterable[CutOff], world: World, rules: _Rules) -> list[dict[str, Any]]:
@@ -158,16 +164,10 @@ def refusals(report: PlaintextReport, world: World, seconds: float) -> tuple[Pro
         world: What is in the cluster.
         seconds: How long ago is lately.
     """
+    pods = _called(world)
     told: dict[tuple[Ref, str, str], set[str]] = defaultdict(set)
     for call in report.calls:
-        pod = next(
-            (
-                w
-                for w in world.workloads.values()
-                if w.namespace == call.namespace and w.maker == (call.kind, call.workload) and w.meshed
-            ),
-            None,
-        )
+        pod = pods.get((call.namespace, call.kind, call.workload))
         if pod is None or call.last < report.now - seconds or world.peers.mode(pod, call.port) != "STRICT":
             continue
         if (rule := world.peers.rule(pod)) is not None:

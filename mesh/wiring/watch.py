@@ -116,7 +116,8 @@ class PlaintextWatch:
                 continue
             steady = before and now - before[0] < _STEADY and abs(before[1].percent - one.percent) < _POINT
             kept[one.split.uid] = before if before and steady else (now, one.summary(seconds, self._now()))
-        problems = (*self._notes.update(found), *refusals(self._seen.report(), world, _LATELY))
+        strict = refusals(self._seen.report(), world, _LATELY) if world.peer_authentications else ()
+        problems = (*self._notes.update(found), *strict)
         if (kept, problems) != (self._bypasses, self.problems):
             self._bypasses, self.problems = kept, problems
             self._changed()
