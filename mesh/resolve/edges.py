@@ -113,7 +113,11 @@ class Edges:
         pods: Iterable[Workload] = (),
         credentials: Mapping[ServiceKey, Credential],
     ) -> None:
+        gateways, classes = tuple(gateways), tuple(classes)
         self.classes = tuple(c for c in classes if c.spec and c.spec.controller_name == CONTROLLER)
+        # Whether they are ours cannot be read, so it is told.
+        self._unread = [p for gateway in gateways if gateway.spec is None for p in gateway.problems]
+        self._unread += [p for known in classes if known.spec is None for p in known.problems]
         self._services, self._pods = services, [p for p in pods if p.gateway]
         self._grants, self._credentials = grants, credentials
         names = {c.ref.name for c in self.classes}
@@ -191,7 +195,7 @@ class Edges:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What the authors should be told."""
-        found = []
+        found = [*self._unread, *(p for known in self.classes for p in known.problems)]
         for edge in self.edges.values():
             told = [edge.accepted or edge.programmed]
             told += [said for s in edge.listeners for said in (s.accepted, s.conflicted, s.resolved)]

@@ -12,6 +12,14 @@ from hypothesis import strategies as st
 from mesh.api.authorizationpolicy import AuthorizationPolicySpec
 from mesh.api.destinationrule import DestinationRuleSpec
 from mesh.api.gateway import GatewaySpec
+from mesh.api.gatewayapi import (
+    CONTROLLER,
+    GATEWAY_NAME_LABEL,
+    GatewayClassSpec,
+    ReferenceGrantSpec,
+    StandardGatewaySpec,
+)
+from mesh.api.grpcroute import GrpcRouteSpec
 from mesh.api.httproute import HttpRouteSpec
 from mesh.api.peerauthentication import PeerAuthenticationSpec
 from mesh.api.requestauthentication import RequestAuthenticationSpec
@@ -22,8 +30,11 @@ from mesh.api.virtualservice import VirtualServiceSpec
 from mesh.ir.gateways import Credential
 from mesh.ir.services import ContainerPort, Service, ServicePort, Workload
 from mesh.resolve.authz import read_authorization_policy
+from mesh.resolve.edges import read_gateway_class, read_standard_gateway
 from mesh.resolve.endpoints import PodIndex, from_pods
 from mesh.resolve.gateways import read_gateway
+from mesh.resolve.grants import read_reference_grant
+from mesh.resolve.grpcroutes import read_grpc_route
 from mesh.resolve.httproutes import read_http_route
 from mesh.resolve.rules import (
     read_destination_rule,
@@ -56,6 +67,10 @@ KINDS: dict[str, tuple[str, Callable[[dict[str, Any]], Any], Any]] = {
     "AuthorizationPolicy": ("authorization_policies", read_authorization_policy, AuthorizationPolicySpec),
     "RequestAuthentication": ("request_authentications", read_request_authentication, RequestAuthenticationSpec),
     "HTTPRoute": ("http_routes", read_http_route, HttpRouteSpec),
+    "GRPCRoute": ("grpc_routes", read_grpc_route, GrpcRouteSpec),
+    "StandardGateway": ("standard_gateways", read_standard_gateway, StandardGatewaySpec),
+    "GatewayClass": ("gateway_classes", read_gateway_class, GatewayClassSpec),
+    "ReferenceGrant": ("reference_grants", read_reference_grant, ReferenceGrantSpec),
     "TrafficSplit": ("traffic_splits", read_traffic_split, TrafficSplitSpec),
 }
 PORTS = (ServicePort("http", 80, 8080), ServicePort("tcp-db", 5432, 5432, "tcp"))
@@ -65,6 +80,11 @@ SERVICES = {
     for name, ip in (("payment", "10.96.0.10"), ("payment-canary", "10.96.0.11"), ("orders", "10.96.0.12"))
 }
 EDGE = (("istio", "ingressgateway"),)
+NAMES = {
+    "Gateway": ("edge", "second", "third"),
+    "StandardGateway": ("edge", "second", "third"),
+    "GatewayClass": ("coalmine",),
+}
 SERVICES["shop", "edge"] = Service(
     "shop", "edge", (ServicePort("http", 80, 8080), ServicePort("https", 443, 8443)), EDGE
 )
@@ -76,12 +96,19 @@ def pod(name: str, ip: str, **more: Any) -> Workload:
 
 
 PODS = [pod("payment", "10.0.0.2"), pod("payment-canary", "10.0.0.3"), pod("caller", "10.0.0.4")]
-PODS += [pod("captured", "10.0.0.5", captured=True), pod("edge", "10.0.0.6", labels=EDGE, gateway=True)]
+PODS += [
+    pod("captured", "10.0.0.5", captured=True),
+    pod("edge", "10.0.0.6", labels=((GATEWAY_NAME_LABEL, "edge"), *EDGE), gateway=True),
+]
 WORKLOADS = {w.key: w for w in PODS}
 INDEX = PodIndex(PODS)
 ENDPOINTS = {key: from_pods(s, INDEX) for key, s in SERVICES.items()}
 DULL: dict[str, list[dict[str, Any]]] = {
     "Gateway": [{"selector": dict(EDGE), "servers": [{"port": {"number": 80, "protocol": "HTTP"}, "hosts": ["*"]}]}],
+    "GatewayClass": [{"controllerName": CONTROLLER}],
+    "StandardGateway": [
+        {"gatewayClassName": "coalmine", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
+    ],
     "TrafficSplit": [{"service": "payment", "backends": [{"service": "payment-canary", "weight": 100}]}],
 }
 FEW = settings(deadline=None, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.explain})
@@ -90,7 +117,8 @@ FEW = settings(deadline=None, suppress_health_check=list(HealthCheck), phases=se
 def world(specs: dict[str, list[dict[str, Any]]]) -> World:
     fields: dict[str, Any] = {}
     for kind, (field, read, _) in KINDS.items():
-        names = ("edge", "second", "third") if kind == "Gateway" else ("payment", "second", "third")
+        names = NAMES.get(kind, ("payment", "second", "third"))
+        version = "gateway.networking.k8s.io/v1" if kind == "StandardGateway" else "v1"
         found = []
         for name, spec in zip(names, specs.get(kind, []), strict=False):
             meta = {
@@ -99,7 +127,8 @@ def world(specs: dict[str, list[dict[str, Any]]]) -> World:
                 "uid": f"{kind} {name}",
                 "creationTimestamp": f"2026-01-0{len(found)}",
             }
-            found.append(read({"apiVersion": "v1", "kind": kind, "metadata": meta, "spec": spec}))
+            written = kind.removeprefix("Standard")
+            found.append(read({"apiVersion": version, "kind": written, "metadata": meta, "spec": spec}))
         fields[field] = tuple(found)
     credentials = {("shop", "shop"): Credential(b"chain", b"key", b"roots")}
     return World(SERVICES, WORKLOADS, ENDPOINTS, **fields, credentials=credentials)
