@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration test-e2e binaries bench-judges lock format generate clean
+.PHONY: help demo test lint unit integration test-e2e binaries bench-judges bench-mesh lock format generate clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,10 @@ test-e2e: $(VENV)/.installed binaries ## Tests in pods of a real kubelet (root; 
 
 bench-judges: $(VENV)/.installed ## Our judge beside the rivals' rules on simulated releases (ARGS=--quick: minutes)
 	$(BIN)/python -m benchmarks.judges.run $(ARGS)
+
+bench-mesh: $(VENV)/.installed ## What a sidecar adds to a request, and how fast weights reach 200 proxies (two minutes)
+	$(BIN)/python -m benchmarks.mesh.hop
+	$(BIN)/python -m benchmarks.mesh.propagation
 
 generate: $(VENV)/.installed ## Write the CRDs, diagrams and golden files anew
 	$(BIN)/coalmine crds generate

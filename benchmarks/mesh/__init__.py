@@ -1,0 +1,1 @@
+"""What the mesh costs, measured with real Envoys: ``hop`` and ``propagation``."""
