@@ -33,13 +33,13 @@ def conflicting_servers(resources: Resources) -> Iterator[Finding]:
             chosen = tuple(sorted(rule.spec.selector.items())) if rule.spec else ()
             ports[chosen, server.port.number].append((rule.ref, f"spec.servers[{index}]", server))
     for (_, number), servers in ports.items():
-        for place, server in enumerate(servers):
+        for place, younger in enumerate(servers):
             for older in servers[:place]:
-                yield from _conflict(number, older, server)
+                yield from _conflict(number, older, younger)
 
 
-def _conflict(number: int, older: _Server, server: _Server) -> Iterator[Finding]:
-    (first, where, old), (ref, path, new) = older, server
+def _conflict(number: int, older: _Server, younger: _Server) -> Iterator[Finding]:
+    (first, where, old), (ref, path, new) = older, younger
     name = f"{where} of Gateway {first.namespace}/{first.name}"
     if not any({old.port.kind, new.port.kind} <= kinds for kinds in _TOGETHER):
         text = f"{new.port.protocol} cannot share port {number} with {name} ({old.port.protocol}): use another port"
