@@ -1,15 +1,22 @@
-"""The cluster of the end-to-end tests: a real node here, or the cluster that KUBECONFIG names."""
+"""The cluster of the end-to-end tests: a real node here, or the cluster that KUBECONFIG names.
+
+The latter only where ``COALMINE_TEST_CONTEXT`` is the name of KUBECONFIG's current context, so that nobody's cluster is taken by
+accident. The mesh runs in it already, with ``--capture iptables``; namespaces shop, outside and late are made, and deleted.
+``COALMINE_TEST_IMAGE`` is an image with ``python3`` for the application's containers.
+"""
 
 from __future__ import annotations
 
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
 import urllib.error
 import urllib.request
 import uuid
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +27,12 @@ from rich.console import Console
 from coalmine.local.binaries.obtain import obtain
 from coalmine.local.cluster import LocalCluster
 from coalmine.local.components import Programs, commands
+from coalmine.local.kube import Kubectl
 from coalmine.local.layout import KCM, MESH
 from coalmine.local.progress import ConsoleProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from coalmine.local.kube import Kubectl
 
 TOOLS = Path(__file__).parents[1] / "tools" / "node"
 realnode = runpy.run_path(str(TOOLS / "realnode.py"))
@@ -65,9 +71,43 @@ def write_images(folder: Path) -> list[Path]:
     return [pause, pod]
 
 
+@dataclass(frozen=True)
+class OtherCluster:
+    """A cluster that somebody else brought up, as far as the tests need one."""
+
+    kubeconfig: Path
+    folder: Path
+
+    def kubectl(self) -> Kubectl:
+        """Return the kubectl on PATH, with the kubeconfig's rights."""
+        return Kubectl(Path(shutil.which("kubectl") or "kubectl"), self.kubeconfig, self.folder)
+
+
+def other_cluster(folder: Path) -> OtherCluster | None:
+    """Return the cluster of KUBECONFIG where that is asked for by its context's name."""
+    if not (wanted := os.environ.get("COALMINE_TEST_CONTEXT")):
+        return None
+    if not (kubeconfig := os.environ.get("KUBECONFIG")):
+        pytest.exit("COALMINE_TEST_CONTEXT is set, KUBECONFIG is not: set it to the file with that context", 2)
+    found = OtherCluster(Path(kubeconfig), folder)
+    if (current := found.kubectl()("config", "current-context").strip()) != wanted:
+        pytest.exit(
+            f"KUBECONFIG's current context is {current}, COALMINE_TEST_CONTEXT says {wanted}: nothing is touched", 2
+        )
+    return found
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[LocalCluster]:
-    """A control plane and a node, in a network namespace of their own."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster | OtherCluster]:
+    """A control plane and a node, in a network namespace of their own; or somebody else's."""
+    if found := other_cluster(tmp_path_factory.mktemp("kubectl")):
+        yield found
+        return
+    yield from local_node()
+
+
+def local_node() -> Iterator[LocalCluster]:
+    """Bring up a cluster with a real node, and take it down."""
     if reason := realnode["missing"]():
         pytest.skip(f"no real node can run here: {reason}")
     built = subprocess.run([sys.executable, str(TOOLS / "build.py")], stdout=subprocess.PIPE, text=True, check=True)
@@ -125,5 +165,5 @@ def ready(url: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def kubectl(cluster: LocalCluster) -> Kubectl:
+def kubectl(cluster: LocalCluster | OtherCluster) -> Kubectl:
     return cluster.kubectl()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-IMAGE = "coalmine.test/pod:1"
+# In somebody else's cluster (conftest.py) an image with Python; on our own node the machine's Python is mounted.
+OTHER_IMAGE = os.environ.get("COALMINE_TEST_IMAGE", "")
+IMAGE = OTHER_IMAGE or "coalmine.test/pod:1"
+PYTHON = "python3" if OTHER_IMAGE else f"{sys.base_prefix}/bin/python3"
+MOUNTS = {} if OTHER_IMAGE else {"python": sys.base_prefix, "lib": "/usr/lib", "lib64": "/usr/lib64"}
+PATHS = {"python": sys.base_prefix, "lib": "/lib", "lib64": "/lib64"}
 PATIENCE = "--timeout=120s"
 SERVER = """
 import json, os, signal, sys
@@ -55,23 +61,21 @@ print(json.dumps(seen))
 
 
 def deployment(name: str, *, replicas: int = 1) -> dict[str, Any]:
-    """A Python server; the interpreter is the machine's."""
-    mounts = {"python": sys.base_prefix, "lib": "/usr/lib", "lib64": "/usr/lib64"}
-    paths = {"python": sys.base_prefix, "lib": "/lib", "lib64": "/lib64"}
+    """A Python server."""
     probe = {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1}
     container = {
         "name": "app",
         "image": IMAGE,
-        "command": [f"{sys.base_prefix}/bin/python3", "-c", SERVER],
+        "command": [PYTHON, "-c", SERVER],
         "ports": [{"name": "http", "containerPort": 8080}],
         # Without a share of its own it would get hardly any of a busy machine.
         "resources": {"requests": {"cpu": "200m"}},
         "startupProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "failureThreshold": 90},
         "readinessProbe": probe,
         "livenessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 2},
-        "volumeMounts": [{"name": n, "mountPath": path, "readOnly": True} for n, path in paths.items()],
+        "volumeMounts": [{"name": n, "mountPath": path, "readOnly": True} for n, path in PATHS.items() if n in MOUNTS],
     }
-    volumes = [{"name": n, "hostPath": {"path": path}} for n, path in mounts.items()]
+    volumes = [{"name": n, "hostPath": {"path": path}} for n, path in MOUNTS.items()]
     spec = {"containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 5, "dnsPolicy": "Default"}
     labels = {"app": name}
     template = {"metadata": {"labels": labels}, "spec": spec}
@@ -93,7 +97,7 @@ def job(name: str, *targets: tuple[str, int, str, int]) -> dict[str, Any]:
     spec = deployment(name)["spec"]["template"]["spec"]
     container = {key: value for key, value in spec["containers"][0].items() if "Probe" not in key and key != "ports"}
     code = f"{SEND}\nsys.exit(set(seen) != {{'200'}})"
-    container["command"] = [f"{sys.base_prefix}/bin/python3", "-c", code, json.dumps(targets)]
+    container["command"] = [PYTHON, "-c", code, json.dumps(targets)]
     template = {"spec": spec | {"containers": [container], "restartPolicy": "Never"}}
     body = {"template": template, "backoffLimit": 0}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": body}
@@ -158,7 +162,7 @@ class Cluster:
 
     def python(self, namespace: str, app: str, code: str, *arguments: str, pod: str = "") -> str:
         name = pod or self.pods(namespace, app)[0]["metadata"]["name"]
-        command = [f"{sys.base_prefix}/bin/python3", "-c", code, *arguments]
+        command = [PYTHON, "-c", code, *arguments]
         return self.kubectl("exec", "-n", namespace, name, "-c", "app", "--", *command)
 
     def passed_inwards(self, namespace: str, app: str) -> int:
