@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 from pathlib import Path
@@ -100,11 +101,17 @@ async def test_another_sampling_costs_no_request_and_touches_no_listener(traced,
 
     await eventually(flags("00"))
     before = {app: await traced.listeners(app) for app in ("caller", "payment")}
-    async with steady(traced) as failures:
+    async with steady(traced) as load:
         for percent, wanted in ((100, "01"), (0, "00"), (100, "01")):
-            traced.sampling(percent)
+            await asyncio.to_thread(traced.sampling, percent)
             await eventually(flags(wanted))
-    assert failures == []
+            enough = load.sent + 200
+
+            async def went_on(enough: int = enough) -> bool:
+                return load.sent >= enough
+
+            await eventually(went_on)
+    assert load.failures == []
     assert {app: await traced.listeners(app) for app in ("caller", "payment")} == before
     recorded = {parts((await traced.call())["traceparent"])[0] for _ in range(20)}
     for trace in recorded:
