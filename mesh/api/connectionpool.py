@@ -35,7 +35,7 @@ class TcpPool(IstioResource):
     connect_timeout: PositiveTime | None = None
     tcp_keepalive: TcpKeepalive | None = None
     idle_timeout: Annotated[
-        Time | None, Field(description="For HTTP where http.idleTimeout says nothing; 0s never closes.")
+        Time | None, Field(description="For HTTP where http.idleTimeout says nothing, and for TCP; 0s never closes.")
     ] = None
     max_connection_duration: PositiveTime | None = None
 

@@ -65,6 +65,7 @@ class GatewayChain:
         tls: TLS that ends here; None leaves the bytes as they are.
         routes: Name of the route configuration of its requests; empty where connections are passed on whole.
         destinations: Where connections are passed on to.
+        idle_timeout: Seconds without a byte after which such a connection ends; 0 never, None Envoy's hour.
     """
 
     name: str
@@ -72,6 +73,7 @@ class GatewayChain:
     tls: GatewayTls | None = None
     routes: str = ""
     destinations: tuple[Destination, ...] = ()
+    idle_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

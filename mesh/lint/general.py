@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["told_by_the_mesh"]
 
-_REASONS: Final = {"Invalid": "CM0001", "NotImplemented": "CM0002", "NoEffect": "CM0004", "Limited": "CM0004"}
+_REASONS: Final = {
+    "Invalid": "CM0001",
+    "NotImplemented": "CM0002",
+    "NoEffect": "CM0004",
+    "Limited": "CM0004",
+    "NotJudged": "CM0004",
+}
 _ELSEWHERE: Final = {"NotFound"}
 """Said by a check of ours, which knows that files are not all there is."""
 _OF_A_CLUSTER: Final = {"NoPods", "Pending"}

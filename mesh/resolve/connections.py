@@ -14,15 +14,15 @@ from mesh.ir.traffic import Destination, TcpRoute
 from mesh.resolve.clauses import applies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mesh.api import virtualservice as vs
-    from mesh.ir.traffic import ClusterKey, TcpHost, Upstream
+    from mesh.ir.traffic import TcpHost, Upstream
     from mesh.resolve.clauses import Caller
     from mesh.resolve.routes import RouteResolver
     from mesh.resolve.virtualservices import Ruling
 
-__all__ = ["ConnectionResolver", "timed"]
+__all__ = ["ConnectionResolver", "idle_timeouts", "timed"]
 
 _ENVOYS_HOUR: Final = 3600.0
 
@@ -72,30 +72,38 @@ class ConnectionResolver:
         return tuple(Destination(cluster, weight // divisor) for cluster, weight in found if weight)
 
 
-def timed(hosts: Iterable[TcpHost], upstreams: Iterable[Upstream]) -> tuple[TcpHost, ...]:
-    """Return hosts whose connections end as their destinations' DestinationRules say.
+def idle_timeouts(upstreams: Iterable[Upstream]) -> Callable[[Iterable[Destination]], float | None]:
+    """Return what tells when idle connections to destinations end: seconds, 0 for never, None for Envoy's hour.
 
     A listener ends connections without knowing where they went, so of several destinations the longest time counts.
+
+    Args:
+        upstreams: Every destination.
+    """
+    known = {u.key: u.policy.tcp_idle_timeout for u in upstreams if u.policy.tcp_idle_timeout is not None}
+
+    def longest(destinations: Iterable[Destination]) -> float | None:
+        found = [known.get(d.cluster) for d in destinations]
+        if all(seconds is None for seconds in found):
+            return None
+        return 0 if 0 in found else max(_ENVOYS_HOUR if s is None else s for s in found)
+
+    return longest
+
+
+def timed(hosts: Iterable[TcpHost], upstreams: Iterable[Upstream]) -> tuple[TcpHost, ...]:
+    """Return hosts whose connections end as their destinations' DestinationRules say.
 
     Args:
         hosts: Hosts with their routes.
         upstreams: Every destination.
     """
-    known = {u.key: u.policy.tcp_idle_timeout for u in upstreams if u.policy.tcp_idle_timeout is not None}
-    if not known:
-        return tuple(hosts)
-
-    def longest(clusters: Iterable[ClusterKey]) -> float | None:
-        found = [known.get(cluster) for cluster in clusters]
-        if all(seconds is None for seconds in found):
-            return None
-        return 0 if 0 in found else max(_ENVOYS_HOUR if s is None else s for s in found)
-
+    ends = idle_timeouts(upstreams)
     return tuple(
         replace(
             host,
-            idle_timeout=longest([host.cluster]),
-            routes=tuple(replace(r, idle_timeout=longest(d.cluster for d in r.destinations)) for r in host.routes),
+            idle_timeout=ends([Destination(host.cluster, 1)]),
+            routes=tuple(replace(r, idle_timeout=ends(r.destinations)) for r in host.routes),
         )
         for host in hosts
     )

@@ -10,6 +10,7 @@ from mesh.ir.actions import Redirect
 from mesh.ir.gateways import Credential, GatewayChain, GatewayListener, GatewayRoutes, GatewayTls, GatewayView
 from mesh.ir.traffic import Destination, Match, Route, VirtualHost
 from mesh.resolve.clauses import Caller, applies
+from mesh.resolve.connections import idle_timeouts
 from mesh.resolve.gatewayhosts import bound_to, common, is_standard, known_as
 from mesh.resolve.kinds import read_kinds, told_apart
 from mesh.resolve.problems import Problem
@@ -293,7 +294,7 @@ class Ports:
         return tuple(found)
 
     def _destinations(self, route: Sequence[WeightedDestination], namespace: str, port: int) -> tuple[Destination, ...]:
-        """Return where connections go; splits do not lie over them, since a change would end those that are open."""
+        """Return where connections go; a split lies over a TCP port's cluster itself."""
         alone = len(route) == 1
         found = [
             Destination(self._resolver.cluster(d.destination, namespace, port), WHOLE if alone else d.weight)
@@ -315,7 +316,11 @@ class Ports:
         outbound, hashed = self._world.behind(
             self._world.caller(self._pod), clusters, [h for r in routes for h in r.hosts]
         )
-        keyed = iter(hashed)
+        keyed, ends = iter(hashed), idle_timeouts(outbound.upstreams)
+        listeners = [
+            replace(li, chains=tuple(replace(c, idle_timeout=ends(c.destinations)) for c in li.chains))
+            for li in listeners
+        ]
         return GatewayView(
             namespace=self._pod.namespace,
             pod=self._pod.name,

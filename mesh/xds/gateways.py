@@ -149,6 +149,8 @@ def _manager(chain: GatewayChain, requests: Sequence[Any], attempts: Sequence[An
 
 def _tcp(chain: GatewayChain) -> tcp_proxy_pb2.TcpProxy:
     proxy = tcp_proxy_pb2.TcpProxy(stat_prefix="gateway")
+    if chain.idle_timeout is not None:
+        proxy.idle_timeout.CopyFrom(duration(chain.idle_timeout))
     if len(chain.destinations) == 1:
         proxy.cluster = chain.destinations[0].cluster.name
         return proxy

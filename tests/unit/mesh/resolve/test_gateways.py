@@ -11,7 +11,7 @@ from mesh.ir.gateways import Credential
 from mesh.resolve.gatewayhosts import common, covers
 from mesh.resolve.gateways import read_gateway
 from mesh.resolve.objects import read_pod, read_service
-from mesh.resolve.rules import read_traffic_split, read_virtual_service
+from mesh.resolve.rules import read_destination_rule, read_traffic_split, read_virtual_service
 from mesh.resolve.world import World
 
 BASE = """
@@ -68,6 +68,7 @@ def world(text: str, **credentials: Credential) -> World:
         workloads={w.key: w for w in map(read_pod, found["Pod"])},
         endpoints={},
         virtual_services=tuple(map(read_virtual_service, found.get("VirtualService", []))),
+        destination_rules=tuple(map(read_destination_rule, found.get("DestinationRule", []))),
         traffic_splits=tuple(map(read_traffic_split, found.get("TrafficSplit", []))),
         gateways=tuple(map(read_gateway, found.get("Gateway", []))),
         credentials={("ingress", name): credential for name, credential in credentials.items()},
@@ -204,6 +205,16 @@ def test_connections_are_passed_on_by_port_and_by_server_name():
     view = made.ingress.view(made.workloads["ingress", "edge"])
     found = {(li.port, c.names, c.destinations[0].cluster.service) for li in view.listeners for c in li.chains}
     assert found == {(5432, (), "db"), (443, ("raw.example.com",), "payment")}
+
+
+def test_idle_connections_end_as_the_destination_rule_says():
+    servers = "{port: {number: 5432, name: tcp, protocol: TCP}, hosts: ['*']}"
+    tcp = "tcp: [{route: [{destination: {host: db, port: {number: 5432}}}]}]"
+    rule = "kind: DestinationRule\nmetadata: {name: db, namespace: shop, uid: d}\n"
+    rule += "spec: {host: db, trafficPolicy: {connectionPool: {tcp: {idleTimeout: 20s}}}}\n---\n"
+    made = world(gateway(servers) + bound("*", more=tcp) + rule)
+    (chain,) = (c for li in made.ingress.view(made.workloads["ingress", "edge"]).listeners for c in li.chains)
+    assert chain.idle_timeout == 20
 
 
 @pytest.mark.parametrize(
