@@ -64,7 +64,7 @@ class EnvironmentTag(IstioResource):
 class HeaderTag(IstioResource):
     """A header of the request."""
 
-    name: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+    name: Annotated[str, Field(pattern=r"^:?[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
     default_value: str = ""
 
 
