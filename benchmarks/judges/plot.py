@@ -16,19 +16,22 @@ if TYPE_CHECKING:
     from benchmarks.judges.case import Case
     from benchmarks.judges.run import Outcome
 
+_NONE = 0.15
+"""Where 0 % is drawn, as the axis is logarithmic."""
+
 
 def draw(cases: list[Case], results: dict[str, list[dict[str, Outcome]]], path: Path) -> None:
     """Write the picture. A judge is one colour; hollow marks found fewer than four of five regressions."""
     judges = list(next(iter(results.values()))[0])
     nulls = [case for case in cases if case.group == "null"]
     worse = [case for case in cases if case.group == "regression"]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(15, 8), gridspec_kw={"wspace": 0.55})
+    figure, (left, right) = plt.subplots(1, 2, figsize=(15, 8), layout="constrained")
     colours = {judge: f"C{i}" for i, judge in enumerate(judges)}
     for judge in judges:
         ours = judge == judges[0]
         style = {"color": colours[judge], "s": 90 if ours else 40, "zorder": 3 if ours else 2}
         wrong = [100 * _share(results[case.name], judge) for case in nulls]
-        left.scatter([max(w, 0.15) for w in wrong], range(len(nulls)), label=judge, **style)
+        left.scatter([max(w, _NONE) for w in wrong], range(len(nulls)), label=judge, **style)
         for row, case in enumerate(worse):
             times = [run[judge].rolled_back for run in results[case.name] if run[judge].rolled_back is not None]
             if times:
@@ -41,11 +44,16 @@ def draw(cases: list[Case], results: dict[str, list[dict[str, Outcome]]], path: 
         axis.invert_yaxis()
         axis.set_xscale("log")
         axis.grid(visible=True, axis="y", alpha=0.3)
+    left.set_xticks([_NONE, 1, 10, 100], ["0", "1", "10", "100"])
+    right.set_xticks([10, 30, 100, 300, 600], ["10", "30", "100", "300", "600"])
+    right.minorticks_off()
     left.set_xlabel("false rollbacks, % (dashed: the promised 1 %)")
-    right.set_xlabel("median seconds to the rollback (hollow: found in fewer than 80 % of runs)")
-    figure.legend(*left.get_legend_handles_labels(), loc="lower center", ncols=len(judges), frameon=False, fontsize=9)
+    right.set_xlabel("median seconds to the rollback (hollow: in < 80 % of runs)")
+    figure.legend(
+        *left.get_legend_handles_labels(), loc="outside lower center", ncols=len(judges), frameon=False, fontsize=9
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, bbox_inches="tight")
+    figure.savefig(path)
     plt.close(figure)
 
 

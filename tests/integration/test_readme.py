@@ -51,7 +51,7 @@ def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
     env = os.environ | {"XDG_STATE_HOME": str(tmp_path)}  # a cluster of our own, not the developer's
     try:
         done = subprocess.run(
-            ["bash"], input=script, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600, check=True
+            ["bash"], input=script, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900, check=True
         )
     except subprocess.TimeoutExpired as error:
         printed = b"".join(part or b"" for part in (error.stdout, error.stderr)).decode()

@@ -172,6 +172,30 @@ def test_requests_that_reached_no_pod_count_for_the_arm(release):
     assert release(seconds=10).look(windows).decision is Decision.ROLL_BACK
 
 
+@pytest.mark.parametrize(("slower", "promoted"), [(1.0, True), (1.35, True), (1.6, False)])
+def test_a_last_step_that_leans_neither_way_ends(release, epoch, slower, promoted):
+    equal = release(share=0.5, seconds=60, stable=3)
+    last = replace(equal, share=0.95, seconds=240, slow=(slower,), seed=3)
+    windows = equal.windows() + last.windows()[60:]
+    answers = {
+        last.look(windows[:seconds], now=epoch + seconds, step_starts=(epoch, epoch + 60)).decision
+        for seconds in range(70, 241, 10)
+    }
+    assert (Decision.PROMOTE in answers) is promoted
+
+
+def test_what_is_missing_is_estimated_at_the_present_shares(release, epoch):
+    """With a twentieth left for stable, a canary's request says less than it did at half and half."""
+    policy = replace(release().policy, errors=ErrorPolicy(absolute=0.002), latency=None)
+    half = release(share=0.5, seconds=40, errors=0.01, canary_errors=(0.01,), policy=policy)
+    late = replace(half, share=0.95, seconds=70, seed=1)
+    before = half.look(now=epoch + 40).need
+    after = late.look(half.windows() + late.windows()[40:], now=epoch + 70, step_starts=(epoch, epoch + 40)).need
+    assert before is not None
+    assert after is not None
+    assert after.attempts > 4 * before.attempts
+
+
 def test_too_little_traffic_says_how_much_is_missing_and_the_estimate_is_about_right(release):
     at_risk = release(rps=50, errors=0.01, canary_errors=(0.01,), seconds=400, stable=4)
     policy = Policy(at_risk.policy.bounds_ms, errors=ErrorPolicy(absolute=0.004), latency=None)
