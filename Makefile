@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Network namespaces and iptables rules are made with programs that are not on everybody's PATH.
+TOOLS  := $(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
@@ -39,12 +41,12 @@ binaries: $(VENV)/.installed ## Get the programs that tests run into the cache (
 	$(BIN)/python tests/tools/opentelemetry/build.py
 
 integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver, Envoys, Prometheus and OpenTelemetry SDK
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/integration --numprocesses 2 --dist loadfile \
+	PATH="$(TOOLS)" $(BIN)/pytest tests/integration --numprocesses 2 --dist loadfile \
 	  --cov --cov-append --cov-report=term:skip-covered $(ARGS)
 
 # Root, Go, and Debian's runc, containernetworking-plugins, iptables and busybox-static; without them it is skipped.
 test-e2e: $(VENV)/.installed binaries ## Tests in pods of a real kubelet (root; builds containerd and kubelet once)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/cluster $(ARGS)
+	PATH="$(TOOLS)" $(BIN)/pytest tests/cluster $(ARGS)
 
 bench-judges: $(VENV)/.installed ## Our judge beside the rivals' rules on simulated releases (ARGS=--quick: minutes)
 	$(BIN)/python -m benchmarks.judges.run $(ARGS)
