@@ -1,4 +1,4 @@
-"""A real Kubernetes for the integration tests: one per test process, with a state folder and pod addresses of its own."""
+"""A real Kubernetes for the integration tests: one per file, so that no mesh finds what another one left."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FIRST_POD_RANGE = "127.11.0.0/16"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """A bare cluster: etcd, apiserver, controller-manager, node agent, our custom resources and roles."""
     state: Path = tmp_path_factory.mktemp("cluster")
@@ -33,7 +33,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         cluster.down(delete=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kubectl(cluster: LocalCluster) -> Kubectl:
     """The real kubectl against the cluster: ``kubectl("get", "pods", "-o", "json", stdin=None) -> stdout``."""
     return cluster.kubectl()

@@ -180,7 +180,7 @@ class Ingress:
         return seen
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def ingress(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Ingress]:
     """The gateway of ``deploy/mesh/gateway.yaml``, and behind it payment (v1 twice) and its canary (v2)."""
     cluster.start(MESH)
@@ -197,7 +197,7 @@ def ingress(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Ingress]:
     kubectl("delete", "namespace", namespace, INGRESS, "--wait=false")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def gateway_api(ingress: Ingress, tmp_path_factory: pytest.TempPathFactory) -> Ingress:
     """The cluster with the Gateway API's definitions, which come from Go's module cache or the module proxy."""
     go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")

@@ -180,7 +180,7 @@ def load() -> Any:
     return send_load
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def make_mesh(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Callable[[], Mesh]]:
     made: list[str] = []
 

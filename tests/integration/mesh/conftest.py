@@ -149,7 +149,7 @@ class Load:
             self._answered.notify_all()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mesh(cluster: LocalCluster) -> LocalCluster:
     """The cluster with the mesh's control plane."""
     cluster.start(MESH)

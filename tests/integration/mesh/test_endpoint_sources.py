@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from mesh.ir.tracing import TracingSettings
 from mesh.wiring.control import Sources
 from mesh.wiring.endpoints import PodEndpoints, SliceEndpoints
 from mesh.wiring.kube import Kube
@@ -47,7 +48,7 @@ async def watched(kubeconfig: str, source: str) -> AsyncIterator[Watched]:
     kube = await Kube.connect(kubeconfig)
     changed = asyncio.Event()
     endpoints: EndpointSource = PodEndpoints() if source == "pods" else SliceEndpoints(kube, changed.set)
-    sources = Sources.of(kube, endpoints, changed.set, lambda _: None)
+    sources = Sources.of(kube, endpoints, changed.set, lambda _: None, tracing=TracingSettings())
     tasks = [asyncio.create_task(r.run()) for r in sources.reflectors]
     try:
         await sources.synced()
