@@ -112,9 +112,7 @@ def forward(
     missing = [metric.name for metric, wealth in judged if wealth.release < goal]
     if suspicious:
         return Verdict(Decision.CONTINUE, f"{' and '.join(suspicious)} may be worse; more evidence is needed.", shown)
-    unsettled = [
-        m.name for m, wealth in judged if wealth.step < _STEP_LEANS and not (missing or _tolerated(m, wealth, look))
-    ]
+    unsettled = [] if missing else [m.name for m, wealth in judged if not _settled(m, wealth, look)]
     if not (missing or unsettled):
         return Verdict(Decision.PROMOTE, "Every metric is shown to be within its margin.", shown)
     missed = _need(judged, look) if look.explain else None
@@ -128,11 +126,14 @@ def forward(
     return Verdict(Decision.CONTINUE, summary, shown, missed)
 
 
-def _tolerated(metric: Metric, wealth: Promotion, look: Look) -> bool:
-    """Whether the step's own requests, though many, lean neither way: slightly worse, which the margin tolerates.
+def _settled(metric: Metric, wealth: Promotion, look: Look) -> bool:
+    """Whether the step's own requests lean to "fine", or are many and lean neither way, which the margin tolerates.
 
-    That is how it looks where stable's pods, with a twentieth of the requests at the last step, are faster for being idle.
+    The latter is how it looks where stable's pods, with a twentieth of the requests at the last step, are faster for
+    being idle.
     """
+    if wealth.step >= _STEP_LEANS:
+        return True
     if metric.counts is None or wealth.step < -_STEP_LEANS:
         return False
     cells = metric.counts.cells

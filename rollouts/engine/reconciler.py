@@ -143,15 +143,14 @@ class Reconciler:
         return body
 
     async def _carry_out(self, key: Key, body: Mapping[str, Any], subject: Subject, plan: Plan) -> None:
-        now = [a for a in plan.actions if isinstance(a, ClearFailed)]
-        await self._apply(key, subject, now)
+        await self._apply(key, subject, (a for a in plan.actions if isinstance(a, ClearFailed)))
         await self._write_status(key, body, subject, plan.status)
         for announcement in plan.events:
             if announcement.number > self._posted.get(subject.uid, 0):
                 if self._clock() - announcement.at < _MOST_EVENTS_AGE:
                     await post_event(self._kube, subject, announcement, self._instance)
                 self._posted[subject.uid] = announcement.number
-        await self._apply(key, subject, [a for a in plan.actions if a not in now])
+        await self._apply(key, subject, (a for a in plan.actions if not isinstance(a, ClearFailed)))
 
     async def _apply(self, key: Key, subject: Subject, actions: Iterable[Action]) -> None:
         for action in actions:
