@@ -13,7 +13,8 @@ from mesh.ca.roots import SecretError
 from mesh.inspect.commands import COMMANDS
 from mesh.inspect.injection import injection_options
 from mesh.wiring.kube import KubeError
-from mesh.wiring.serve import ServeConfig, serve
+from mesh.wiring.serve import serve
+from mesh.wiring.settings import ServeConfig
 
 __all__ = ["mesh"]
 

@@ -97,7 +97,7 @@ class Ports:
         self._world = world
         self._pod = pod
         self.problems: list[Problem] = []
-        self._resolver = RouteResolver(world.reachable(world.caller(pod)), world.splits.applied)
+        self._resolver = RouteResolver(world.outbounds.reachable(world.caller(pod)), world.splits.applied)
         self._backends = world.splits.backend_of()
         self._open: dict[int, _Port] = {}
         self._routes: list[GatewayRoutes] = []
@@ -313,7 +313,7 @@ class Ports:
         routes = [r for r in self._routes if r.name in used]
         clusters = {c for r in routes for h in r.hosts for route in h.routes for c in route.clusters}
         clusters |= {d.cluster for listener in listeners for c in listener.chains for d in c.destinations}
-        outbound, hashed = self._world.behind(
+        outbound, hashed = self._world.outbounds.behind(
             self._world.caller(self._pod), clusters, [h for r in routes for h in r.hosts]
         )
         keyed, ends = iter(hashed), idle_timeouts(outbound.upstreams)

@@ -6,34 +6,30 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mesh.ir.services import DEFAULT_HTTP_PORT, ContainerPort
+from mesh.ir.services import ContainerPort
 from mesh.ir.tracing import TracingSettings
-from mesh.ir.traffic import ClusterKey, Split, TcpHost, VirtualHost
 from mesh.ir.views import Inbound, Outbound, ProxyView
 from mesh.resolve.authz import AuthzIndex
 from mesh.resolve.clauses import Caller
-from mesh.resolve.connections import ConnectionResolver, timed
 from mesh.resolve.edges import Edges
 from mesh.resolve.externals import Externals
 from mesh.resolve.gateways import Gateways
 from mesh.resolve.grants import Grants
-from mesh.resolve.hosts import domains, external_domains, service_key
 from mesh.resolve.httproutes import Parents, Translated, translate
-from mesh.resolve.kinds import ROUTES_ANNOTATION, read_kinds, told_apart
+from mesh.resolve.kinds import ROUTES_ANNOTATION, read_kinds
+from mesh.resolve.outbounds import Outbounds
 from mesh.resolve.peers import PeerModes, index_peers
 from mesh.resolve.problems import Problem, Ref
-from mesh.resolve.reach import Reach
-from mesh.resolve.routes import RouteResolver
 from mesh.resolve.sidecars import Sidecars
 from mesh.resolve.splits import Splits, limited_ejection, resolve_splits, unjudged_ports
 from mesh.resolve.tokens import JwtIndex
 from mesh.resolve.tracing import TelemetryIndex
 from mesh.resolve.treatments import Treatments
-from mesh.resolve.upstreams import UpstreamResolver, hashed
+from mesh.resolve.upstreams import UpstreamResolver
 from mesh.resolve.virtualservices import VirtualServices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from mesh.api.destinationrule import DestinationRuleSpec
     from mesh.api.gateway import GatewaySpec
@@ -48,6 +44,7 @@ if TYPE_CHECKING:
     from mesh.api.virtualservice import VirtualServiceSpec
     from mesh.ir.gateways import Credential
     from mesh.ir.services import Endpoint, Service, ServiceKey, Workload
+    from mesh.ir.traffic import Split
     from mesh.resolve.authz import PolicyRule
     from mesh.resolve.rules import Rule
 
@@ -168,6 +165,18 @@ class World:
         return UpstreamResolver(self.services, self._reached, self.treatments, self._backends)
 
     @cached_property
+    def outbounds(self) -> Outbounds:
+        """Whom callers may call, made for each scope."""
+        return Outbounds(
+            self.services,
+            self.externals,
+            self.sidecars,
+            routing=self.routing,
+            splits=self.splits.applied,
+            upstreams=self._upstreams,
+        )
+
+    @cached_property
     def _backends(self) -> dict[ServiceKey, Split]:
         return self.splits.backend_of()
 
@@ -285,99 +294,5 @@ class World:
         """Return whom pods of a scope may call; made once for each scope."""
         scope = (namespace, egress, labels)
         if scope not in self._outbound:
-            self._outbound[scope] = self._make_outbound(Caller(namespace, labels), egress)
+            self._outbound[scope] = self.outbounds.of(Caller(namespace, labels), egress)
         return self._outbound[scope]
-
-    def _make_outbound(self, caller: Caller, egress: tuple[str, ...] | None) -> Outbound:
-        reach = self._reach(caller, egress)
-        hosts = [*self._service_hosts(caller, reach), *self._external_hosts(caller, reach)]
-        called = {c for v in hosts for r in v.routes for c in r.clusters}
-        services = {(c.namespace, c.service) for c in called}
-        services |= reach.known
-        splits = [s for key, s in sorted(self.splits.applied.items()) if key in services]
-        services |= {(s.namespace, backend) for s in splits for backend, _ in s.weights}
-        tcp_hosts = self._tcp_hosts(caller, reach.services, services)
-        called = {d.cluster for host in tcp_hosts for route in host.routes for d in route.destinations}
-        services |= {(c.namespace, c.service) for c in called}
-        keys = sorted(services & reach.services.keys())
-        upstreams = [u for key in keys for u in self._upstreams.of(caller, key, reach.externals.get(key))]
-        return Outbound(
-            hashed(hosts, upstreams),
-            tuple(upstreams),
-            tuple(splits),
-            timed(tcp_hosts, upstreams),
-            unknown=reach.scope.unknown,
-        )
-
-    def _reach(self, caller: Caller, egress: tuple[str, ...] | None) -> Reach:
-        externals = self.externals.visible(caller.namespace)
-        services = {**self.services, **{key: external.service for key, external in externals.items()}}
-        said = None if egress is None else frozenset(service_key(h, caller.namespace, services) for h in egress)
-        return Reach(services, externals, said, self.sidecars.scope(caller), caller.namespace)
-
-    def behind(
-        self, caller: Caller, clusters: set[ClusterKey], hosts: list[VirtualHost]
-    ) -> tuple[Outbound, tuple[VirtualHost, ...]]:
-        """Return what is behind a gateway's hosts, and the hosts as they must be told of it.
-
-        Args:
-            caller: The gateway's pods.
-            clusters: Where its routes lead.
-            hosts: Its hosts.
-        """
-        services = {(c.namespace, c.service) for c in clusters}
-        splits = [s for _, s in sorted(self.splits.applied.items()) if services & {s.host, *s.backends}]
-        services |= {key for s in splits for key in s.backends}
-        reach = self._reach(caller, None)
-        keys = sorted(services & reach.services.keys())
-        upstreams = [u for key in keys for u in self._upstreams.of(caller, key, reach.externals.get(key))]
-        return Outbound((), tuple(upstreams), tuple(splits)), hashed(hosts, upstreams)
-
-    def reachable(self, caller: Caller) -> Mapping[ServiceKey, Service]:
-        """Return all that callers could call: Services, and the hosts of ServiceEntries."""
-        return self._reach(caller, None).services
-
-    def _service_hosts(self, caller: Caller, reach: Reach) -> list[VirtualHost]:
-        routes = RouteResolver(reach.services, self.splits.applied)
-        found = []
-        for key, service in sorted(reach.services.items()):
-            if not reach.knows(key):
-                continue
-            ruling = self.routing.find(caller, key, service.fqdn)
-            # Nobody compares the versions of another host, and each further route costs every caller 7 KiB.
-            kinds = read_kinds(service.kinds)[0] if key in self.splits.applied else None
-            for port in service.ports:
-                if port.protocol == "http":
-                    cluster = ClusterKey(*key, port.port)
-                    made = routes.ruled(ruling, caller, key, port.port) if ruling else ()
-                    made = made or routes.plain(cluster)
-                    made = made if kinds is None else told_apart(made, kinds)
-                    found.append(VirtualHost(key, port.port, domains(service, port, caller.namespace), made))
-        return found
-
-    def _external_hosts(self, caller: Caller, reach: Reach) -> list[VirtualHost]:
-        routes = RouteResolver(reach.services, self.splits.applied)
-        found = []
-        for host in self.routing.externals(caller):
-            ruling = self.routing.named(caller, host)
-            if ruling and ("", host) not in reach.services and reach.knows(("", host)):
-                made = routes.ruled(ruling, caller, ("", host), DEFAULT_HTTP_PORT)
-                if made:
-                    found.append(VirtualHost(("", host), DEFAULT_HTTP_PORT, external_domains(host), made))
-        return found
-
-    def _tcp_hosts(
-        self, caller: Caller, known: Mapping[ServiceKey, Service], keys: Iterable[ServiceKey]
-    ) -> tuple[TcpHost, ...]:
-        """Return what is told apart by address: a name or a range, which a ServiceEntry may have, cannot be."""
-        resolver = ConnectionResolver(RouteResolver(known, self.splits.applied), caller)
-        found = []
-        for key in sorted(set(keys) & known.keys()):
-            service = known[key]
-            addresses = tuple(a for a in service.addresses if a.replace(".", "").isdecimal())
-            ports = [p.port for p in service.ports if p.protocol == "tcp"]
-            ruling = self.routing.find(caller, key, service.fqdn) if addresses and ports else None
-            for port in ports if addresses else ():
-                routes = resolver.ruled(ruling, port) if ruling else ()
-                found.append(TcpHost(ClusterKey(*key, port), addresses, routes))
-        return tuple(found)

@@ -10,7 +10,6 @@ import logging
 import signal
 import ssl
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -19,21 +18,21 @@ from aiohttp import web
 from mesh.ads.server import AdsServer
 from mesh.api.debug import API_ANNOTATION, API_POD_ANNOTATION
 from mesh.inject import webhook
-from mesh.inject.pods import INIT_IMAGE, IPTABLES_RESTORE, PROXY_IMAGE, InjectConfig
-from mesh.ir.tracing import B3, TracingSettings
+from mesh.inject.pods import InjectConfig
 from mesh.telemetry import http, otlp, prometheus
 from mesh.telemetry.edges import Edges
 from mesh.telemetry.standard import StandardMetrics
 from mesh.telemetry.store import TelemetryStore
 from mesh.wiring import debug
 from mesh.wiring.certificates import add_certificates
-from mesh.wiring.control import Control, Sources
+from mesh.wiring.control import Control
 from mesh.wiring.endpoints import PodEndpoints, SliceEndpoints
 from mesh.wiring.identity import IdentityConfig, IdentityKeeper
 from mesh.wiring.kube import Kube, KubeError
 from mesh.wiring.pluggedca import NotYetError
 from mesh.wiring.reports import Reports
 from mesh.wiring.routestatus import RouteStatuses
+from mesh.wiring.sources import Sources
 from mesh.wiring.splitstatus import SplitStatuses
 from mesh.wiring.tokens import Tokens, reading_middleware
 from mesh.wiring.watch import PlaintextWatch
@@ -44,80 +43,15 @@ from mesh.xds.telemetry import attempt_access_logs, request_access_logs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
-    from pathlib import Path
 
     from mesh.ads.session import Session
     from mesh.ir.services import Workload
-    from mesh.ir.views import Capture
+    from mesh.wiring.settings import ServeConfig
 
-__all__ = ["ServeConfig", "serve"]
+__all__ = ["serve"]
 
 log = logging.getLogger(__name__)
 _RETRY: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class ServeConfig:
-    """What the process is told.
-
-    Attributes:
-        kubeconfig: Path of a kubeconfig; None inside a cluster.
-        xds_address: ``host:port`` of discovery and OTLP.
-        http_address: ``host:port`` of telemetry and readiness.
-        webhook_address: ``host:port`` of the injection webhook, over HTTPS.
-        xds_advertise: ``host:port`` under which pods reach discovery.
-        webhook_url: URL under which the API server reaches the webhook.
-        tls_cert: Certificate of the webhook.
-        tls_key: Its key.
-        ca_file: The certificates that the API server checks it with.
-        endpoints: ``pods`` or ``endpointslices``.
-        capture: How an app's requests reach its sidecar.
-        envoy: The sidecar's command.
-        proxy_image: The sidecar's image.
-        init_image: Image of the init container that redirects packets.
-        iptables_restore: Its ``iptables-restore`` command.
-        namespace: The control plane's namespace, where its Secret is.
-        certificate_seconds: How long a workload's certificate lives.
-        root_hold_seconds: How long each step of a root's exchange lasts at least.
-        mount_root: What precedes the paths of mounted files in pods.
-        ca_secret: Name of a Secret with an issuing certificate; empty for ``cacerts``, where that is there.
-        pod_name: Name of the control plane's own pod; empty where it is in none.
-        access_log_percent: How many requests and connections each sidecar logs.
-        tracing_otlp: ``host:port`` of the collector that takes spans; empty for none.
-        tracing_sampling: How many requests that come without a decision are recorded, in percent.
-        tracing_b3: What is done about B3 headers.
-    """
-
-    kubeconfig: str | None
-    xds_address: str
-    http_address: str
-    webhook_address: str
-    xds_advertise: str
-    webhook_url: str
-    tls_cert: Path
-    tls_key: Path
-    ca_file: Path
-    endpoints: str
-    capture: Capture
-    envoy: str
-    proxy_image: str = PROXY_IMAGE
-    init_image: str = INIT_IMAGE
-    iptables_restore: str = IPTABLES_RESTORE
-    namespace: str = "coalmine-system"
-    certificate_seconds: float = 24 * 3600
-    root_hold_seconds: float = 180
-    mount_root: str = ""
-    ca_secret: str = ""
-    access_log_percent: float = 0
-    pod_name: str = ""
-    tracing_otlp: str = ""
-    tracing_sampling: float = 1
-    tracing_b3: B3 = "accept"
-
-    @property
-    def tracing(self) -> TracingSettings:
-        """What holds for the traces of the whole mesh."""
-        return TracingSettings(self.tracing_otlp, self.tracing_sampling, self.tracing_b3)
 
 
 async def serve(config: ServeConfig) -> None:

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from mesh.ir.tracing import TracingSettings
-from mesh.wiring.control import Sources
 from mesh.wiring.endpoints import PodEndpoints, SliceEndpoints
 from mesh.wiring.kube import Kube
+from mesh.wiring.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
