@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from envoy.service.discovery.v3 import discovery_pb2
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, symbol_database
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,13 +36,18 @@ class Resource:
         name: The resource's name.
         version: Hash of its content.
         wire: A serialised ``envoy.service.discovery.v3.Resource``.
-        message: The message inside.
     """
 
     name: str
     version: str
     wire: bytes
-    message: Message
+
+    @property
+    def message(self) -> Message:
+        """What is inside, read anew: kept, it would take more memory than the bytes."""
+        body = discovery_pb2.Resource.FromString(self.wire).resource
+        found: Message = symbol_database.Default().GetSymbol(body.TypeName()).FromString(body.value)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +91,4 @@ def pack(name: str, message: Message) -> Resource:
     version = hashlib.blake2b(value, digest_size=8).hexdigest()
     body = any_pb2.Any(type_url=_PREFIX + message.DESCRIPTOR.full_name, value=value)
     wire = discovery_pb2.Resource(name=name, version=version, resource=body).SerializeToString()
-    return Resource(name, version, wire, message)
+    return Resource(name, version, wire)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,7 +50,7 @@ from mesh.resolve.rules import (
 from mesh.resolve.tokens import read_request_authentication
 from mesh.resolve.tracing import read_telemetry
 from mesh.resolve.world import World
-from mesh.xds.resources import CDS, EDS, RDS
+from mesh.xds.resources import CDS, EDS, RDS, pack
 from mesh.xds.routes import OUTBOUND_ROUTES
 from mesh.xds.snapshots import SnapshotBuilder
 
@@ -201,5 +202,7 @@ def test_envoy_takes_all(kind, specs, refusal):
 
 def test_envoy_would_refuse_a_host_without_a_domain(refusal):
     snapshot = next(s for name, s in snapshots(world({})) if name == "caller")
-    snapshot.of(RDS)[OUTBOUND_ROUTES].message.virtual_hosts.add(name="odd")  # type: ignore[attr-defined]
-    assert "Domains" in refusal(snapshot)
+    routes: Any = snapshot.of(RDS)[OUTBOUND_ROUTES].message
+    routes.virtual_hosts.add(name="odd")
+    bad = {**snapshot.resources, RDS: {**snapshot.of(RDS), OUTBOUND_ROUTES: pack(OUTBOUND_ROUTES, routes)}}
+    assert "Domains" in refusal(replace(snapshot, resources=bad))

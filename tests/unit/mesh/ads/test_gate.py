@@ -18,7 +18,7 @@ KNOWN: dict[tuple[str, str], Resource] = {}
 
 
 def res(name: str, version: str) -> Resource:
-    return KNOWN.setdefault((name, version), Resource(name, version, b"", None))  # type: ignore[arg-type]
+    return KNOWN.setdefault((name, version), Resource(name, version, b""))
 
 
 def snap(routes="r1", *, clusters=(("a", "1"),), eds="e1", generation=0) -> Snapshot:

@@ -9,7 +9,7 @@ from mesh.xds.routes import OUTBOUND_ROUTES
 
 
 def res(name: str, version: str) -> Resource:
-    return Resource(name, version, b"", None)  # type: ignore[arg-type]
+    return Resource(name, version, b"")
 
 
 def snap(leaf: str, roots: str = "r1", routes: str = "1") -> Snapshot:

@@ -11,7 +11,7 @@ from mesh.xds.routes import OUTBOUND_ROUTES
 
 
 def res(name: str, version: str) -> Resource:
-    return Resource(name, version, b"", None)  # type: ignore[arg-type]
+    return Resource(name, version, b"")
 
 
 def snap(

@@ -11,7 +11,7 @@ from mesh.xds.resources import CDS, EDS, LDS, RDS, Resource
 
 
 def res(name: str, version: str) -> Resource:
-    return Resource(name, version, b"", None)  # type: ignore[arg-type]
+    return Resource(name, version, b"")
 
 
 def asked(*names: str) -> Ledger:
