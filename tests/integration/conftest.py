@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
 
 from coalmine.local.cluster import LocalCluster
+from coalmine.local.errors import KubectlError
 from coalmine.local.progress import ConsoleProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from coalmine.local.kube import Kubectl
 
 FIRST_POD_RANGE = "127.11.0.0/16"
+LOG_LINES = 15
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Add to a failure what was going on in its cluster, which nobody can ask afterwards."""
+    report = yield
+    if report.failed:
+        clusters = [c for c in getattr(item, "funcargs", {}).values() if isinstance(c, LocalCluster)]
+        report.sections += [("cluster", state(cluster)) for cluster in clusters[:1]]
+    return report
+
+
+def state(cluster: LocalCluster) -> str:
+    """Return the pods, the last events, and the ends of all logs."""
+    found = []
+    for asked in (("pods", "-o", "wide"), ("events", "--sort-by=.metadata.creationTimestamp")):
+        try:
+            found += cluster.kubectl()("get", *asked, "-A", "--request-timeout=10s").splitlines()[-40:]
+        except KubectlError as error:
+            found.append(str(error))
+    for log in sorted(cluster.layout.root.rglob("*.log")):
+        found += [
+            f"==> {log.relative_to(cluster.layout.root)}",
+            *log.read_text(errors="replace").splitlines()[-LOG_LINES:],
+        ]
+    return "\n".join(found)
 
 
 @pytest.fixture(scope="module")
