@@ -11,6 +11,7 @@ from coalmine.local import manifests, pki, podranges, processes
 from coalmine.local.binaries.obtain import obtain
 from coalmine.local.components import Programs, commands, service_address
 from coalmine.local.environment import component_environment, envoy_program, python_command
+from coalmine.local.inotify import shortage
 from coalmine.local.kube import Api
 from coalmine.local.kubeconfigs import write_kubeconfigs
 from coalmine.local.layout import APISERVER, CONTROLLER, ETCD, KCM, MESH, NODE, Layout
@@ -73,6 +74,8 @@ class BringUp:
         Raises:
             StartFailedError: One ended, or was not ready in time.
         """
+        if MESH in missing and (warning := shortage()):
+            self._progress.line(f"warning: {warning}")
         self._launch(missing, ETCD, APISERVER)
         base = [name for name in wanted if name in (ETCD, APISERVER)]
         if applies := bool({APISERVER, MESH, CONTROLLER} & {*wanted}):

@@ -29,7 +29,6 @@ PROXY_ATTRIBUTE: Final = "coalmine.proxy"
 """OTLP resource attribute that names the reporting proxy: ``namespace/pod``."""
 
 _XDS_CLUSTER: Final = "coalmine-xds"
-_TELEMETRY_CLUSTER: Final = "coalmine-telemetry"
 _TYPES: Final = "type.googleapis.com/envoy."
 _RUNTIME: Final = {"re2.max_program_size.error_level": 32768}
 """Envoy's own bound of 100 refuses regular expressions of about 80 characters; this is Istio's."""
@@ -90,7 +89,7 @@ def bootstrap(
         "dynamic_resources": _dynamic_resources(),
         "static_resources": {
             "clusters": [
-                *(_control_plane(name, settings) for name in (_XDS_CLUSTER, _TELEMETRY_CLUSTER)),
+                _control_plane(settings),
                 *probe_clusters,
             ],
             "listeners": [_readiness(pod_ip), *probe_listeners],
@@ -141,8 +140,8 @@ def _dynamic_resources() -> dict[str, Any]:
     }
 
 
-def _control_plane(name: str, settings: ProxySettings) -> dict[str, Any]:
-    """Telemetry has a connection of its own, so that a large report never delays configuration."""
+def _control_plane(settings: ProxySettings) -> dict[str, Any]:
+    """Configuration comes down and telemetry goes up one connection: a second one would cost both ends its memory."""
     host, separator, port = settings.xds_address.rpartition(":")
     if not separator or not host or not port.isdigit():
         msg = f"xds_address {settings.xds_address!r}: write it as host:port"
@@ -156,7 +155,7 @@ def _control_plane(name: str, settings: ProxySettings) -> dict[str, Any]:
     if settings.identity is not None:
         options["http_filters"] = _token_filters(settings.identity)
     cluster = {
-        "name": name,
+        "name": _XDS_CLUSTER,
         "type": "STATIC" if _is_ip(host) else "STRICT_DNS",
         "connect_timeout": "1s",
         "upstream_connection_options": {
@@ -164,7 +163,7 @@ def _control_plane(name: str, settings: ProxySettings) -> dict[str, Any]:
             "tcp_keepalive": {"keepalive_probes": 3, "keepalive_time": 10, "keepalive_interval": 5}
         },
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "load_assignment": {"cluster_name": _XDS_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
     if settings.identity is not None:
         cluster["transport_socket"] = _server_tls(host, settings.identity)
@@ -279,7 +278,7 @@ def _sink(proxy: str) -> dict[str, Any]:
         "name": "envoy.stat_sinks.open_telemetry",
         "typed_config": {
             "@type": f"{_TYPES}extensions.stat_sinks.open_telemetry.v3.SinkConfig",
-            "grpc_service": {"envoy_grpc": {"cluster_name": _TELEMETRY_CLUSTER}, "timeout": "2s"},
+            "grpc_service": {"envoy_grpc": {"cluster_name": _XDS_CLUSTER}, "timeout": "2s"},
             "resource_detectors": [
                 {
                     "name": "envoy.tracers.opentelemetry.resource_detectors.static_config",

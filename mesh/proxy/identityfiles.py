@@ -13,6 +13,7 @@ from typing import Any, Final
 __all__ = [
     "AUDIENCE",
     "CONFIG_MAP",
+    "INOTIFY_INSTANCES",
     "MOUNT",
     "ROOTS_SECRET",
     "TOKEN_SECRET",
@@ -29,6 +30,8 @@ VOLUME: Final = "coalmine-identity"
 MOUNT: Final = "/var/run/secrets/coalmine"
 ROOTS_SECRET: Final = "coalmine-roots"  # noqa: S105 - a name
 TOKEN_SECRET: Final = "coalmine-token"  # noqa: S105 - a name
+INOTIFY_INSTANCES: Final = 3
+"""What an Envoy that watches the files takes of ``fs.inotify.max_user_instances``; one that gets none aborts."""
 _TOKEN_FILE: Final = "token"  # noqa: S105 - a name
 _TOKEN_SECONDS: Final = 3600
 _FILES: Final = {ROOTS_SECRET: "roots.json", TOKEN_SECRET: "token.json"}

@@ -7,16 +7,20 @@ import json
 import socket
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import aiohttp
+import grpc
 import grpc.aio
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mesh.api.names import ADMIN_PORT, READY_PORT
+from mesh.ca.authority import Authority
 from mesh.ca.certificates import make_root
+from mesh.ca.roots import first
 from mesh.proxy.bootstrap import READY_PATH, ProxySettings, bootstrap, envoy_args
-from mesh.proxy.identityfiles import config_map_data
+from mesh.proxy.identityfiles import INOTIFY_INSTANCES, config_map_data
 from mesh.telemetry.otlp import add_to_server
 from mesh.telemetry.store import TelemetryStore
 
@@ -52,9 +56,11 @@ class ControlPlane:
         self.go = asyncio.Event()
         self.node = ""
         self.asked: set[str] = set()
+        self.shown: list[str] = []
         self.store = TelemetryStore(clock=time.time)
 
     async def stream(self, requests, context):
+        self.shown.append(str(dict(context.invocation_metadata()).get("authorization")))
         async for request in requests:
             self.node = request.node.id or self.node
             self.asked.add(request.type_url)
@@ -65,7 +71,7 @@ class ControlPlane:
                 type_url=request.type_url, nonce=request.type_url, system_version_info="1"
             )
 
-    async def serve(self, port: int = 0) -> tuple[grpc.aio.Server, int]:
+    async def serve(self, port: int = 0, credentials: grpc.ServerCredentials | None = None):
         server = grpc.aio.server()
         method = grpc.stream_stream_rpc_method_handler(
             self.stream,
@@ -76,7 +82,8 @@ class ControlPlane:
         handler = grpc.method_handlers_generic_handler(service, {"DeltaAggregatedResources": method})
         server.add_generic_rpc_handlers((handler,))
         add_to_server(server, self.store)
-        port = server.add_insecure_port(f"127.0.0.1:{port}")
+        address = f"127.0.0.1:{port}"
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
         await server.start()
         return server, port
 
@@ -178,3 +185,46 @@ async def test_a_sidecar_finds_its_way_back_to_a_restarted_control_plane(envoy, 
     finally:
         process.kill()
         await process.wait()
+
+
+def mount(folder: Path, number: int, **files: str) -> None:
+    """Bring files as the kubelet does: a new folder behind a link that is exchanged."""
+    (folder / f"..{number}").mkdir()
+    for name, content in files.items():
+        (folder / f"..{number}" / name).write_text(content)
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"..data/{name}")
+    (folder / "..new").symlink_to(f"..{number}")
+    (folder / "..new").rename(folder / "..data")
+
+
+def open_files(pid: int) -> list[str]:
+    return [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()]
+
+
+async def test_a_renewed_token_is_shown_and_watching_it_takes_few_instances_of_inotify(envoy, addresses, tmp_path):
+    ip, control = next(addresses), ControlPlane()
+    authority = Authority(first(datetime.now(UTC)), clock=lambda: datetime.now(UTC))
+    leaf = authority.server("127.0.0.1")
+    server, port = await control.serve(0, grpc.ssl_server_credentials([(leaf.key, leaf.chain)]))
+    roots = config_map_data(authority.roots.trusted.decode(), str(tmp_path))
+    mount(tmp_path, 1, token="one", **roots)
+    settings = ProxySettings(f"127.0.0.1:{port}", "env", identity=str(tmp_path))
+    config = json.dumps(bootstrap(settings, pod_ip=ip, pod="frontend-1", namespace="shop"))
+    process = await asyncio.create_subprocess_exec(envoy, "--config-yaml", config, *envoy_args(settings))
+    try:
+
+        async def shown(token: str) -> bool:
+            return control.shown[-1:] == [f"Bearer {token}"]
+
+        await until(lambda: shown("one"), f"no token: {control.shown}")
+        mount(tmp_path, 2, token="two", **roots)
+        await server.stop(None)
+        server, _ = await control.serve(port, grpc.ssl_server_credentials([(leaf.key, leaf.chain)]))
+        await until(lambda: shown("two"), f"the old token: {control.shown}")
+        # Linux gives a user 128 by default, for all the pods of a node, and an Envoy that gets none aborts.
+        assert open_files(process.pid).count("anon_inode:inotify") == INOTIFY_INSTANCES
+    finally:
+        process.kill()
+        await process.wait()
+        await server.stop(None)
