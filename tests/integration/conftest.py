@@ -1,7 +1,8 @@
-"""A real Kubernetes for the integration tests: one per file, so that no mesh finds what another one left."""
+"""Real Kubernetes for the integration tests: one for all that start no mesh, and one for each file that does."""
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,60 @@ if TYPE_CHECKING:
 
     from coalmine.local.kube import Kubectl
 
-FIRST_POD_RANGE = "127.11.0.0/16"
+POD_RANGE = "127.11.0.0/16"
+"""Of the first cluster; the next ones take others."""
 LOG_LINES = 15
+
+
+class Clusters:
+    """The clusters of a process of pytest: the plain one, and at most one beside it that has pods with sidecars.
+
+    Every sidecar takes inotify instances, of which a user has 128 where nobody has raised that.
+    """
+
+    def __init__(self, make_folder: Callable[[], Path]) -> None:
+        self._make_folder = make_folder
+        self._plain: LocalCluster | None = None
+        self._stack: LocalCluster | None = None
+
+    def plain(self) -> LocalCluster:
+        """Return etcd, apiserver, controller-manager, node agent, our custom resources and roles."""
+        if self._plain is None:
+            self._plain = self._new()
+            self._plain.up(bare=True)
+        return self._plain
+
+    def stack(self) -> LocalCluster:
+        """Return Kubernetes with the mesh and the controller."""
+        if self._stack is None:
+            self._stack = self._new()
+            self._stack.up()
+        return self._stack
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[LocalCluster]:
+        """Give a plain one to somebody who starts a mesh: it would find what another mesh left."""
+        self._end_stack()
+        cluster = self._new()
+        try:
+            cluster.up(bare=True)
+            yield cluster
+        finally:
+            cluster.down(delete=True)
+
+    def end(self) -> None:
+        self._end_stack()
+        if self._plain is not None:
+            self._plain.down(delete=True)
+
+    def _end_stack(self) -> None:
+        if self._stack is not None:
+            self._stack.down(delete=True)
+            self._stack = None
+
+    def _new(self) -> LocalCluster:
+        progress = ConsoleProgress(Console(stderr=True))
+        return LocalCluster(f"test-{uuid.uuid4().hex[:6]}", self._make_folder(), pod_cidr=POD_RANGE, progress=progress)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -48,17 +101,20 @@ def state(cluster: LocalCluster) -> str:
     return "\n".join(found)
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """A bare cluster: etcd, apiserver, controller-manager, node agent, our custom resources and roles."""
-    state: Path = tmp_path_factory.mktemp("cluster")
-    progress = ConsoleProgress(Console(stderr=True))
-    cluster = LocalCluster(f"test-{uuid.uuid4().hex[:6]}", state, pod_cidr=FIRST_POD_RANGE, progress=progress)
+@pytest.fixture(scope="session")
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
+    """Whoever needs another cluster than the plain one asks for it here."""
+    made = Clusters(lambda: tmp_path_factory.mktemp("cluster"))
     try:
-        cluster.up(bare=True)
-        yield cluster
+        yield made
     finally:
-        cluster.down(delete=True)
+        made.end()
+
+
+@pytest.fixture(scope="module")
+def cluster(clusters: Clusters) -> LocalCluster:
+    """The plain cluster, which all tests share that do not ask for another one."""
+    return clusters.plain()
 
 
 @pytest.fixture(scope="module")

@@ -120,6 +120,13 @@ class Bank:
 
 
 @pytest.fixture(scope="module")
+def cluster(clusters: Any) -> Iterator[LocalCluster]:
+    """A cluster without another mesh's objects."""
+    with clusters.alone() as alone:
+        yield alone
+
+
+@pytest.fixture(scope="module")
 def whole_bank(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Bank]:
     cluster.start(MESH)
     namespace = f"bank-{uuid.uuid4().hex[:6]}"

@@ -181,6 +181,13 @@ class Ingress:
 
 
 @pytest.fixture(scope="module")
+def cluster(clusters: Any) -> Iterator[LocalCluster]:
+    """A cluster without another mesh's objects."""
+    with clusters.alone() as alone:
+        yield alone
+
+
+@pytest.fixture(scope="module")
 def ingress(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Ingress]:
     """The gateway of ``deploy/mesh/gateway.yaml``, and behind it payment (v1 twice) and its canary (v2)."""
     cluster.start(MESH)

@@ -181,6 +181,13 @@ def load() -> Any:
 
 
 @pytest.fixture(scope="module")
+def cluster(clusters: Any) -> Iterator[LocalCluster]:
+    """A cluster without another mesh's objects."""
+    with clusters.alone() as alone:
+        yield alone
+
+
+@pytest.fixture(scope="module")
 def make_mesh(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Callable[[], Mesh]]:
     made: list[str] = []
 

@@ -150,6 +150,13 @@ class Load:
 
 
 @pytest.fixture(scope="module")
+def cluster(clusters: Any) -> Iterator[LocalCluster]:
+    """A cluster without another mesh's objects."""
+    with clusters.alone() as alone:
+        yield alone
+
+
+@pytest.fixture(scope="module")
 def mesh(cluster: LocalCluster) -> LocalCluster:
     """The cluster with the mesh's control plane."""
     cluster.start(MESH)

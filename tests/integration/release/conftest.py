@@ -11,35 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from rich.console import Console
 
-from coalmine.local.cluster import LocalCluster
 from coalmine.local.errors import KubectlError
 from coalmine.local.layout import CONTROLLER, MESH
-from coalmine.local.progress import ConsoleProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from coalmine.local.cluster import LocalCluster
     from coalmine.local.kube import Kubectl
 
 DEPLOY = Path(__file__).parents[3] / "examples" / "shop" / "deploy"
-POD_RANGE = "127.61.0.0/16"
 QUICK: dict[str, Any] = {"minStepDuration": "2s", "errors": {"warmUp": "0s"}, "latency": {"enabled": False}}
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+@pytest.fixture(scope="module")
+def stack(clusters: Any) -> LocalCluster:
     """Kubernetes, the node, the mesh and the controller."""
-    progress = ConsoleProgress(Console(stderr=True))
-    cluster = LocalCluster(
-        f"release-{uuid.uuid4().hex[:6]}", tmp_path_factory.mktemp("release"), pod_cidr=POD_RANGE, progress=progress
-    )
-    try:
-        cluster.up()
-        yield cluster
-    finally:
-        cluster.down(delete=True)
+    made: LocalCluster = clusters.stack()
+    return made
 
 
 class Shop:

@@ -212,6 +212,13 @@ async def kube(cluster: LocalCluster) -> AsyncIterator[Kube]:
 
 
 @pytest.fixture(scope="module")
+def cluster(clusters: Any) -> Iterator[LocalCluster]:
+    """A cluster without another mesh's objects."""
+    with clusters.alone() as alone:
+        yield alone
+
+
+@pytest.fixture(scope="module")
 def bench(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Bench]:
     before = os.environ.get("COALMINE_CERTIFICATE_SECONDS")
     os.environ["COALMINE_CERTIFICATE_SECONDS"] = str(CERTIFICATE_SECONDS)

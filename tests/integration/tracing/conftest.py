@@ -210,6 +210,13 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="module")
+def cluster(clusters: Any) -> Iterator[LocalCluster]:
+    """A cluster without another mesh's objects."""
+    with clusters.alone() as alone:
+        yield alone
+
+
+@pytest.fixture(scope="module")
 def traced(cluster: LocalCluster, kubectl: Kubectl, collector: Collector) -> Iterator[Traced]:
     """The pods, under a control plane that has been told of the collector."""
     before = {name: os.environ.get(name) for name in VARIABLES}
