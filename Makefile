@@ -33,16 +33,16 @@ lint: $(VENV)/.installed ## Style, types, layers, generated files
 	$(BIN)/mypy
 
 unit: $(VENV)/.installed ## Tests without servers
-	$(BIN)/pytest tests/unit --numprocesses 2 --cov --cov-report= $(ARGS)
+	$(BIN)/pytest tests/unit --numprocesses 2 --cov --cov-report=term:skip-covered $(ARGS)
 
 binaries: $(VENV)/.installed ## Get the programs that tests run into the cache (minutes when they must be built)
 	$(BIN)/coalmine local binaries
 	$(BIN)/python tests/tools/prometheus/build.py
 	$(BIN)/python tests/tools/opentelemetry/build.py
 
+# A test that failed runs once more, since a machine may stand still for seconds; the summary names it as RERUN.
 integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver, Envoys, Prometheus and OpenTelemetry SDK
-	PATH="$(TOOLS)" $(BIN)/pytest tests/integration --numprocesses 2 --dist loadfile \
-	  --cov --cov-append --cov-report=term:skip-covered $(ARGS)
+	PATH="$(TOOLS)" $(BIN)/pytest tests/integration --numprocesses 2 --dist loadfile --reruns 1 $(ARGS)
 
 # Root, Go, and Debian's runc, containernetworking-plugins, iptables and busybox-static; without them it is skipped.
 test-e2e: $(VENV)/.installed binaries ## Tests in pods of a real kubelet (root; builds containerd and kubelet once)

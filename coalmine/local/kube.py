@@ -108,7 +108,7 @@ class Kubectl:
     kubeconfig: Path
     cache: Path
 
-    def __call__(self, *args: str, stdin: str | None = None, timeout: float = 60.0) -> str:
+    def __call__(self, *args: str, stdin: str | None = None, timeout: float = 150.0) -> str:
         """Run ``kubectl ARGS`` and return its standard output.
 
         Raises:

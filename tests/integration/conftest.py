@@ -85,6 +85,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     return report
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Tell of what passed the second time why it failed the first time."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"failed once: {report.nodeid}", sep="-")
+        terminalreporter.line(report.longreprtext)
+        for title, text in report.sections:
+            terminalreporter.line(f"--- {title}\n{text}")
+
+
 def state(cluster: LocalCluster) -> str:
     """Return the pods, the last events, and the ends of all logs."""
     found = []
@@ -128,7 +137,7 @@ def namespace(kubectl: Kubectl) -> Iterator[str]:
     """A fresh namespace that takes pods, deleted with all it holds afterwards."""
     name = f"t-{uuid.uuid4().hex[:8]}"
     kubectl("create", "namespace", name)
-    kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=120s")
     yield name
     kubectl("delete", "namespace", name, "--wait=false")
 
@@ -144,7 +153,7 @@ def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
         made.append(name)
         if labels:
             kubectl("label", "namespace", name, *(f"{key}={value}" for key, value in labels.items()))
-        kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+        kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=120s")
         return name
 
     yield make

@@ -47,7 +47,7 @@ def kill(pid: int) -> None:
 
 def test_objects_are_kept_and_deployments_get_replica_sets(kubectl, namespace):
     kubectl("create", "deployment", "web", "--image=none", "-n", namespace)
-    kubectl("wait", "--for=create", "replicaset", "-l", "app=web", "-n", namespace, "--timeout=30s")
+    kubectl("wait", "--for=create", "replicaset", "-l", "app=web", "-n", namespace, "--timeout=120s")
     sets = json.loads(kubectl("get", "replicasets", "-n", namespace, "-o", "json"))["items"]
     assert [s["metadata"]["ownerReferences"][0]["name"] for s in sets] == ["web"]
 
@@ -63,7 +63,7 @@ def test_pods_run_and_their_logs_are_read(kubectl, cluster, namespace):
         },
     }
     kubectl("apply", "-f", "-", stdin=json.dumps(pod))
-    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/hello", "-n", namespace, "--timeout=30s")
+    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/hello", "-n", namespace, "--timeout=120s")
     assert kubectl("logs", "hello", "-n", namespace) == "hello from a pod\n"
     address = kubectl("get", "pod", "hello", "-n", namespace, "-o", "jsonpath={.status.podIP}")
     assert address.rsplit(".", 2)[0] == cluster.pod_cidr.rsplit(".", 2)[0]

@@ -86,7 +86,7 @@ async def deployment(run, namespace):
     """An adopted Deployment: applied server-side as a GitOps tool does, then labelled by somebody else."""
     await run("apply", "--server-side", "-n", namespace, "-f", "-", stdin=json.dumps(manifest(labelled=False)))
     await run("label", "-n", namespace, "deployment/pay", f"{ROLLOUT_LABEL}=pay")
-    await run("wait", "-n", namespace, "--for=create", "replicaset", "-l", "app=pay", "--timeout=30s")
+    await run("wait", "-n", namespace, "--for=create", "replicaset", "-l", "app=pay", "--timeout=120s")
     return "pay"
 
 

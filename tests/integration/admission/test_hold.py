@@ -119,7 +119,7 @@ async def test_rollout_status_waits_while_held(hold, run, namespace, state):
     await run("set", "image", "-n", namespace, "deployment/pay", "c=pay:2")
     generation = (await state())["metadata"]["generation"]
     observed = f"--for=jsonpath={{.status.observedGeneration}}={generation}"
-    await run("wait", "-n", namespace, "deployment/pay", observed, "--timeout=30s")
+    await run("wait", "-n", namespace, "deployment/pay", observed, "--timeout=120s")
     said = await run("rollout", "status", "-n", namespace, "deployment/pay", "--watch=false")
     assert "0 out of 1 new replicas have been updated" in said
     with pytest.raises(KubectlError, match="timed out waiting"):

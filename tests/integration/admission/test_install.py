@@ -59,7 +59,7 @@ def definition(kubectl):
         kubectl("delete", "crd", NAME, "--ignore-not-found")
         if manifest:
             kubectl("create", "-f", "-", stdin=json.dumps(manifest))
-            kubectl("wait", "crd", NAME, "--for=condition=Established", "--timeout=60s")
+            kubectl("wait", "crd", NAME, "--for=condition=Established", "--timeout=120s")
 
     yield put
     put(
@@ -80,7 +80,7 @@ async def test_what_is_absent_is_installed_and_what_is_ours_updated(install, def
     status, said = await install()
     assert (status, f"{NAME} installed" in said) == (0, True)
     assert "virtualservices.networking.istio.io updated" in said
-    kubectl("wait", "crd", NAME, "--for=condition=Established", "--timeout=60s")
+    kubectl("wait", "crd", NAME, "--for=condition=Established", "--timeout=120s")
     whole = stored(kubectl)["spec"]
     kubectl("patch", "crd", NAME, "--type=merge", "-p", '{"spec": {"names": {"shortNames": ["aside"]}}}')
     assert (await install())[0] == 0

@@ -161,7 +161,7 @@ def run_envoy(
 
 
 async def _ready(process: subprocess.Popen[bytes], url: str, said: Callable[[], str]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     async with aiohttp.ClientSession() as session:
         while time.monotonic() < deadline:
             assert process.poll() is None, said()

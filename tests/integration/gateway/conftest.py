@@ -114,14 +114,14 @@ class Ingress:
 
     def event(self, reason: str) -> dict[str, Any]:
         where = ("-n", self.namespace, f"--field-selector=reason={reason}")
-        self.kubectl("wait", "event", *where, "--for=create", "--timeout=30s")
+        self.kubectl("wait", "event", *where, "--for=create", "--timeout=120s")
         return self.get("events", f"--field-selector=reason={reason}")["items"][0]
 
     def acknowledged(self, split: str = "payment") -> None:
         """Wait until every proxy holds the split's weights."""
         generation = self.get("trafficsplit", split)["metadata"]["generation"]
         path = f"jsonpath={{.status.acknowledged.generation}}={generation}"
-        self.kubectl("wait", "-n", self.namespace, f"trafficsplit/{split}", f"--for={path}", "--timeout=60s")
+        self.kubectl("wait", "-n", self.namespace, f"trafficsplit/{split}", f"--for={path}", "--timeout=120s")
 
     async def ask(
         self, path: str = "/charge", *, host: str = "shop.example.com", trust: bytes | None = None
@@ -148,7 +148,7 @@ class Ingress:
         """Wait until a request is answered with a status."""
         last: Any = None
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while True:
                     try:
                         last, headers, body = await self.ask(path, **kwargs)
@@ -195,7 +195,7 @@ def ingress(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Ingress]:
     namespace = f"shop-{uuid.uuid4().hex[:6]}"
     kubectl("create", "namespace", namespace)
     kubectl("label", "namespace", namespace, "coalmine.dev/inject=enabled")
-    kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=30s")
+    kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=120s")
     made = Ingress(cluster, kubectl, namespace)
     made.apply(*application("payment", "v1", 2), *application("payment-canary", "v2"))
     for where in (namespace, INGRESS):
@@ -219,5 +219,5 @@ def gateway_api(ingress: Ingress, tmp_path_factory: pytest.TempPathFactory) -> I
     assert len(definitions) == 5
     ingress.kubectl("apply", "--server-side", *(part for path in definitions for part in ("-f", str(path))))
     names = [f"crd/{path.stem.partition('_')[2]}.gateway.networking.k8s.io" for path in definitions]
-    ingress.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+    ingress.kubectl("wait", "--for=condition=Established", *names, "--timeout=120s")
     return ingress

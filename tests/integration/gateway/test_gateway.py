@@ -61,7 +61,7 @@ async def counted(ingress: Any, at_least: int = 0) -> dict[str, int]:
     """Return how many requests to payment the judge would know of, by backend; wait for so many."""
     url = f"{ingress.cluster.mesh_url}/v1/telemetry/{ingress.namespace}/payment?since=0"
     found: dict[str, int] = {}
-    async with asyncio.timeout(60), aiohttp.ClientSession() as session, session.get(url) as response:
+    async with asyncio.timeout(120), aiohttp.ClientSession() as session, session.get(url) as response:
         async for line in response.content:
             for pod in json.loads(line)["pods"]:
                 found[pod["backend"]] = found.get(pod["backend"], 0) + pod["requests"]

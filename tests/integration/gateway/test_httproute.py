@@ -38,7 +38,7 @@ def observed(api: Any) -> None:
     """Wait until the conditions are about the present generation."""
     generation = api.get("httproute", "pay")["metadata"]["generation"]
     path = f"jsonpath={{.status.parents[0].conditions[0].observedGeneration}}={generation}"
-    api.kubectl("wait", "httproute/pay", "-n", api.namespace, f"--for={path}", "--timeout=30s")
+    api.kubectl("wait", "httproute/pay", "-n", api.namespace, f"--for={path}", "--timeout=120s")
 
 
 async def ask(api: Any, session: aiohttp.ClientSession, path: str = "/charge") -> tuple[int, str]:
@@ -51,7 +51,7 @@ def caller(api: Any) -> str:
 
 
 async def becomes(api: Any, session: aiohttp.ClientSession, status: int, path: str = "/charge") -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             if (await ask(api, session, path))[0] == status:
                 return

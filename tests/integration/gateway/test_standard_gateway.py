@@ -42,14 +42,14 @@ asyncio.run(main())
 @pytest.fixture(scope="module")
 def api(gateway_api: Any) -> Iterator[Any]:
     gateway_api.kubectl("apply", "-f", str(ROOT / "deploy" / "mesh" / "gatewayclass.yaml"))
-    gateway_api.kubectl("wait", "gatewayclass/coalmine", "--for=condition=Accepted", "--timeout=30s")
+    gateway_api.kubectl("wait", "gatewayclass/coalmine", "--for=condition=Accepted", "--timeout=120s")
     yield gateway_api
     gateway_api.kubectl("delete", "gatewayclass", "coalmine")
 
 
 def holds(api: Any, name: str, path: str, value: str, namespace: str = "") -> None:
     """Wait until a field of a status is so."""
-    where = ("-n", namespace or api.namespace, f"--for=jsonpath={path}={value}", "--timeout=30s")
+    where = ("-n", namespace or api.namespace, f"--for=jsonpath={path}={value}", "--timeout=120s")
     api.kubectl("wait", name, *where)
 
 
@@ -143,7 +143,7 @@ async def says(address: str, authority: str, method: str, wanted: bytes, **heade
     told = ""
     options = [("grpc.default_authority", authority), ("grpc.enable_http_proxy", 0)]
     try:
-        async with asyncio.timeout(60), grpc.aio.insecure_channel(address, options=options) as channel:
+        async with asyncio.timeout(120), grpc.aio.insecure_channel(address, options=options) as channel:
             while last != wanted:
                 try:
                     call = channel.unary_unary(method)

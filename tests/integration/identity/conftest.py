@@ -217,7 +217,7 @@ def mesh(make_mesh: Callable[[], Mesh]) -> Mesh:
 def eventually() -> Any:
     """Return what awaits a condition: ``await eventually(check, wanted)``."""
 
-    async def wait(check: Any, wanted: Any, seconds: float = 30.0) -> None:
+    async def wait(check: Any, wanted: Any, seconds: float = 120.0) -> None:
         last: Any = None
         try:
             async with asyncio.timeout(seconds):

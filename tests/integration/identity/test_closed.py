@@ -173,7 +173,7 @@ async def test_a_controller_shows_the_token_of_its_file(api, client, mesh, tmp_p
         url = f"{api}/v1/telemetry/{mesh.namespace}/payment"
         stream = TelemetryStream(session, url, 0.0, told.set, token_file=file)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 await told.wait()
                 assert "401" in stream.problem
                 file.write_text(client.token("caller", bound=False))

@@ -81,7 +81,7 @@ class Shop:
     def acknowledged(self, generation: int) -> None:
         """Wait until every proxy holds the generation."""
         path = f"jsonpath={{.status.acknowledged.generation}}={generation}"
-        self.kubectl("wait", "-n", self.namespace, "trafficsplit/payment", f"--for={path}", "--timeout=60s")
+        self.kubectl("wait", "-n", self.namespace, "trafficsplit/payment", f"--for={path}", "--timeout=120s")
 
     @property
     def proxy(self) -> str:
@@ -122,7 +122,7 @@ class Load:
     async def reaches(self, outcome: str) -> None:
         """Wait until one more request has this outcome."""
         before = self.outcomes[outcome]
-        async with asyncio.timeout(60), self._answered:
+        async with asyncio.timeout(120), self._answered:
             await self._answered.wait_for(lambda: self.outcomes[outcome] > before)
 
     @property
@@ -169,7 +169,7 @@ def shop(mesh: LocalCluster, kubectl: Kubectl) -> Iterator[Shop]:
     namespace = f"shop-{uuid.uuid4().hex[:6]}"
     kubectl("create", "namespace", namespace)
     kubectl("label", "namespace", namespace, "coalmine.dev/inject=enabled")
-    kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=30s")
+    kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=120s")
     shop = Shop(kubectl, namespace)
     shop.apply(*deployment("payment", 2, "v1"), *deployment("payment-canary", 1, "v2"), *deployment("caller", 1, "v0"))
     kubectl("wait", "deployment", "--all", "--for=condition=Available", "-n", namespace, "--timeout=120s")

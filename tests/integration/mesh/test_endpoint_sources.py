@@ -33,7 +33,7 @@ class Watched:
 
     async def until(self, namespace: str, expected: list[tuple[str, int, bool]]) -> None:
         """Wait until these are the endpoints of Service payment."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while self.brief(namespace) != expected:
                 self._changed.clear()
                 await self._changed.wait()

@@ -48,7 +48,7 @@ def rule(name: str, kind: str, **spec: Any) -> dict[str, Any]:
 
 async def until(look: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
     """Return what a look sees as soon as it is what is wanted."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not wanted(seen := await asyncio.to_thread(look)):  # noqa: ASYNC110 - of other processes
             await asyncio.sleep(0.2)
     return seen
@@ -89,7 +89,7 @@ async def test_every_proxy_is_synced_also_when_one_refused_what_was_then_taken_o
     shop.apply(rule("unreadable", "DestinationRule", host="payment", trafficPolicy={"tls": tls}))
     try:
         where = ("-n", shop.namespace, "--field-selector=reason=Refused")
-        shop.kubectl("wait", "event", *where, "--for=create", "--timeout=60s")
+        shop.kubectl("wait", "event", *where, "--for=create", "--timeout=120s")
         (event,) = json.loads(shop.kubectl("get", "events", *where, "-o", "json"))["items"]
         assert event["involvedObject"]["name"] == "unreadable"
         assert "/no/such/file.pem" in event["message"]
@@ -163,7 +163,7 @@ def test_pods_that_predate_the_label_are_named_and_restarted(make_namespace, kub
         "-",
         stdin=json.dumps({**manifest, "spec": {"selector": selector, "template": template}}),
     )
-    kubectl("wait", "deployment/old", "--for=condition=Available", "-n", namespace, "--timeout=60s")
+    kubectl("wait", "deployment/old", "--for=condition=Available", "-n", namespace, "--timeout=120s")
     kubectl("label", "namespace", namespace, "coalmine.dev/inject=enabled")
     said = ask("analyze", "-n", namespace, "--fail-on", "warning", fails=True)
     assert f"CM0401  Deployment {namespace}/old" in said

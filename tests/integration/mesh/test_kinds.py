@@ -28,7 +28,7 @@ async def kinds(mesh: LocalCluster, shop: Any, wanted: set[str]) -> set[str]:
     """Read the stream until windows held all of these kinds, and return all that they held."""
     url = f"{mesh.mesh_url}/v1/telemetry/{shop.namespace}/payment"
     found: set[str] = set()
-    async with asyncio.timeout(30), aiohttp.ClientSession() as session, session.get(url) as response:
+    async with asyncio.timeout(120), aiohttp.ClientSession() as session, session.get(url) as response:
         async for line in response.content:
             found |= {row.route for row in TelemetryWindow.model_validate_json(line).pods}
             if wanted <= found:
@@ -41,7 +41,7 @@ async def test_what_a_service_names_is_told_apart_and_what_it_cannot_name_is_tol
     where = ("-n", shop.namespace)
     shop.kubectl("annotate", "service", "payment", *where, f"{ANNOTATION}=GET /charge, charge")
 
-    shop.kubectl("wait", "event", *where, "--for=create", "--field-selector=reason=Invalid", "--timeout=30s")
+    shop.kubectl("wait", "event", *where, "--for=create", "--field-selector=reason=Invalid", "--timeout=120s")
     (event,) = shop.get("events", "--field-selector=reason=Invalid")["items"]
     assert event["message"].startswith(f"metadata.annotations[{ANNOTATION}]: 'charge' is left out: write what")
     assert (event["involvedObject"]["kind"], event["involvedObject"]["name"]) == ("Service", "payment")

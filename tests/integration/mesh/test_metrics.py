@@ -178,7 +178,7 @@ async def test_counts_go_on_when_pods_are_replaced(shop, prometheus, make_load):
 
     old = {pod["metadata"]["name"] for pod in shop.pods("payment")}
     shop.kubectl("delete", "pod", "-n", shop.namespace, *old)
-    shop.kubectl("wait", "deployment", "payment", "--for=condition=Available", "-n", shop.namespace, "--timeout=60s")
+    shop.kubectl("wait", "deployment", "payment", "--for=condition=Available", "-n", shop.namespace, "--timeout=120s")
     assert not old & {pod["metadata"]["name"] for pod in shop.pods("payment")}
     load = make_load()
     await load.send(30)

@@ -58,7 +58,7 @@ async def test_no_request_fails_while_weights_change_a_hundred_times(shop, make_
             spec = {"service": "payment", "backends": backends}
             changed = await kube.apply(TRAFFIC_SPLITS, {"metadata": meta, "spec": spec})
             generation = changed["metadata"]["generation"]
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while True:
                     splits, _ = await kube.list_all(TRAFFIC_SPLITS)
                     status = next(s for s in splits if s["metadata"]["namespace"] == shop.namespace).get("status", {})
@@ -93,10 +93,10 @@ def test_a_running_pod_without_a_stream_is_missing(shop):
         shop.kubectl("patch", "pod", "silent", *where, "--subresource=status", "--type=merge", "-p", patch)
         name = f"{shop.namespace}/silent"
         path = f"jsonpath={{.status.proxies.missing[0]}}={name}"
-        shop.kubectl("wait", "trafficsplit/payment", *where, f"--for={path}", "--timeout=30s")
+        shop.kubectl("wait", "trafficsplit/payment", *where, f"--for={path}", "--timeout=120s")
         generation = shop.split(payment=96, payment_canary=4)
         path = f"jsonpath={{.status.observedGeneration}}={generation}"
-        shop.kubectl("wait", "trafficsplit/payment", *where, f"--for={path}", "--timeout=30s")
+        shop.kubectl("wait", "trafficsplit/payment", *where, f"--for={path}", "--timeout=120s")
         status = shop.status()
         assert status["acknowledged"]["weights"] == {"payment": 95, "payment-canary": 5}
         assert status["acknowledged"]["generation"] < generation
@@ -113,7 +113,7 @@ async def test_what_proxies_refuse_is_told_on_its_object_and_stops_nothing_else(
     where = ("-n", shop.namespace)
     told = "--field-selector=reason=Refused"
     try:
-        shop.kubectl("wait", "event", *where, "--for=create", told, "--timeout=30s")
+        shop.kubectl("wait", "event", *where, "--for=create", told, "--timeout=120s")
         (event,) = shop.get("events", told)["items"]
         assert (event["involvedObject"]["kind"], event["involvedObject"]["name"]) == ("DestinationRule", "big")
         assert "/nowhere/roots.pem" in event["message"]
@@ -130,7 +130,7 @@ async def test_what_proxies_refuse_is_told_on_its_object_and_stops_nothing_else(
 def test_a_split_that_names_no_service_is_not_applied_and_says_so(shop):
     shop.acknowledged(shop.split(payment=100))
     shop.split(payment=50, nosuch=50)
-    shop.kubectl("wait", "trafficsplit/payment", "-n", shop.namespace, "--for=condition=Stalled", "--timeout=30s")
+    shop.kubectl("wait", "trafficsplit/payment", "-n", shop.namespace, "--for=condition=Stalled", "--timeout=120s")
     (message,) = {c["message"] for c in shop.status()["conditions"]}
     assert message == f"spec.backends[1].service: there is no Service nosuch in namespace {shop.namespace}: create it"
     shop.acknowledged(shop.split(payment=100))
@@ -146,7 +146,9 @@ def test_a_field_that_is_not_implemented_is_told_in_an_event(shop):
     )
     where = ("-n", shop.namespace)
     try:
-        shop.kubectl("wait", "event", *where, "--for=create", "--field-selector=reason=NotImplemented", "--timeout=30s")
+        shop.kubectl(
+            "wait", "event", *where, "--for=create", "--field-selector=reason=NotImplemented", "--timeout=120s"
+        )
         (event,) = shop.get("events", "--field-selector=reason=NotImplemented")["items"]
         assert event["message"].startswith("spec.http[0].match[0].statPrefix is not implemented")
         assert event["involvedObject"]["name"] == "faulty"
@@ -198,7 +200,7 @@ async def test_traffic_flows_on_while_the_control_plane_is_dead_and_nothing_is_s
         await load.reaches("v2")
         await asyncio.to_thread(mesh.start, MESH)
         path = "jsonpath={.status.proxies.acknowledged}=4"
-        wait = ("wait", "trafficsplit/payment", "-n", shop.namespace, f"--for={path}", "--timeout=60s")
+        wait = ("wait", "trafficsplit/payment", "-n", shop.namespace, f"--for={path}", "--timeout=120s")
         await asyncio.to_thread(shop.kubectl, *wait)
         await load.reaches("v2")
     finally:

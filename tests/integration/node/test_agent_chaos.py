@@ -47,8 +47,8 @@ def test_every_pod_has_its_processes_once(pods, python, cluster, eventually):
         cluster.stop("node", signal.SIGKILL)
         cluster.start("node")
     scale(3)
-    pods.kubectl("rollout", "status", "deployment/chaos", "-n", pods.namespace, "--timeout=55s")
+    pods.kubectl("rollout", "status", "deployment/chaos", "-n", pods.namespace, "--timeout=120s")
     eventually(lambda: processes(marker) == 6, lambda: f"{processes(marker)} processes")
     scale(0)
-    pods.kubectl("wait", "--for=delete", "pod", "-l", "app=chaos", "-n", pods.namespace, "--timeout=55s")
+    pods.kubectl("wait", "--for=delete", "pod", "-l", "app=chaos", "-n", pods.namespace, "--timeout=120s")
     assert processes(marker) == 0

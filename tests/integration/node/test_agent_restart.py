@@ -79,7 +79,7 @@ def test_pods_deleted_meanwhile_are_ended(pods, python, cluster):
         pods.delete("asked", "--wait=false")
     finally:
         cluster.start("node")
-    pods.kubectl("wait", "--for=delete", "pod/asked", "-n", pods.namespace, "--timeout=30s")
+    pods.kubectl("wait", "--for=delete", "pod/asked", "-n", pods.namespace, "--timeout=120s")
     pods.run("probe", python(FOREVER))
     pods.until("probe", running)
     pods.until("probe", lambda _: not any(identity(pid) for pid in processes))

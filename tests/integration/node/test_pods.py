@@ -37,7 +37,7 @@ def test_a_deployment_of_three_servers_becomes_available(pods, python):
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
     spec = {"replicas": 3, "selector": {"matchLabels": labels}, "template": template}
     pods.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec})
-    pods.kubectl("rollout", "status", "deployment/web", "-n", pods.namespace, "--timeout=30s")
+    pods.kubectl("rollout", "status", "deployment/web", "-n", pods.namespace, "--timeout=120s")
     found = json.loads(pods.kubectl("get", "pods", "-l", "app=web", "-n", pods.namespace, "-o", "json"))["items"]
     addresses = {pod["status"]["podIP"] for pod in found}
     assert len(addresses) == 3
@@ -121,7 +121,7 @@ def test_a_failed_liveness_probe_restarts_the_container(pods, python):
 def test_a_job_completes(pods, python):
     spec = {"template": {"spec": {"restartPolicy": "Never", "containers": [python("print('done')")]}}}
     pods.apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "work"}, "spec": spec})
-    pods.kubectl("wait", "--for=condition=Complete", "job/work", "-n", pods.namespace, "--timeout=30s")
+    pods.kubectl("wait", "--for=condition=Complete", "job/work", "-n", pods.namespace, "--timeout=120s")
     assert pods.logs("job/work") == "done\n"
 
 
@@ -185,8 +185,8 @@ def test_fifty_pods_come_and_go(pods, python):
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
     spec = {"replicas": 50, "selector": {"matchLabels": labels}, "template": template}
     pods.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "many"}, "spec": spec})
-    pods.kubectl("rollout", "status", "deployment/many", "-n", pods.namespace, "--timeout=55s")
+    pods.kubectl("rollout", "status", "deployment/many", "-n", pods.namespace, "--timeout=120s")
     found = json.loads(pods.kubectl("get", "pods", "-n", pods.namespace, "-o", "json"))["items"]
     assert len({pod["status"]["podIP"] for pod in found}) == 50
     pods.kubectl("delete", "deployment/many", "-n", pods.namespace)
-    pods.kubectl("wait", "--for=delete", "pod", "-l", "app=many", "-n", pods.namespace, "--timeout=55s")
+    pods.kubectl("wait", "--for=delete", "pod", "-l", "app=many", "-n", pods.namespace, "--timeout=120s")

@@ -151,7 +151,7 @@ class Mesh:
 
     async def reaches(self, name: str, value: int) -> None:
         """Wait until a stat has a value or more."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 if await self.stat(name) >= value:
                     return
@@ -164,7 +164,7 @@ class Mesh:
         return {cluster["name"] for cluster in found}
 
     async def ready(self) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 try:
                     async with self.session.get(f"http://{self.address}:{ADMIN}/ready") as response:

@@ -41,7 +41,7 @@ class Shop:
         self._kubectl: Kubectl = cluster.kubectl()
         self.opened = 0.0
 
-    def kubectl(self, *args: str, stdin: str | None = None, timeout: float = 60.0) -> str:
+    def kubectl(self, *args: str, stdin: str | None = None, timeout: float = 150.0) -> str:
         return self._kubectl("-n", self.namespace, *args, stdin=stdin, timeout=timeout)
 
     def apply(self, *objects: dict[str, Any]) -> None:
@@ -81,7 +81,7 @@ class Shop:
         self.opened = time.time()
 
     def _available(self, deployment: str) -> None:
-        self.kubectl("wait", "--for=condition=Available", f"deployment/{deployment}", "--timeout=60s", timeout=70)
+        self.kubectl("wait", "--for=condition=Available", f"deployment/{deployment}", "--timeout=120s")
 
     def rollout(self, **spec: Any) -> None:
         body = {"workloadRef": {"name": "payment"}, "scaleDownDelaySeconds": 2, "analysis": QUICK, **spec}
@@ -114,7 +114,7 @@ class Shop:
         assert split is not None
         return int(split["status"]["acknowledged"]["weights"].get("payment-canary", 0))
 
-    def until(self, condition: Callable[[], bool], seconds: float = 90.0) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 240.0) -> None:
         """Wait for a condition; the deadline only ends a test that hangs."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -170,7 +170,7 @@ def shop(stack: LocalCluster) -> Iterator[Shop]:
     name = f"shop-{uuid.uuid4().hex[:6]}"
     kubectl("create", "namespace", name)
     kubectl("label", "namespace", name, "coalmine.dev/inject=enabled")
-    kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=120s")
     shop = Shop(stack, name)
     yield shop
     if shop.get("rollout", "payment"):

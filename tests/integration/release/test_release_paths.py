@@ -100,11 +100,11 @@ def test_deletion_mid_canary_leaves_a_plain_deployment_and_nothing_else(shop):
     shop.open(steps=UNTIL_TOLD, analysis=BY_TIME)
     shop.push("v2")
     at_pause(shop)
-    shop.kubectl("delete", "rollout", "payment", "--timeout=60s", timeout=70)
+    shop.kubectl("delete", "rollout", "payment", "--timeout=120s")
     assert gone(shop)
     assert shop.get("trafficsplit", "payment") is None
     assert label_of(shop) is None
-    shop.kubectl("rollout", "status", "deployment/payment", "--timeout=60s", timeout=70)
+    shop.kubectl("rollout", "status", "deployment/payment", "--timeout=120s")
     assert shop.failed_by_us() == []
 
 

@@ -101,7 +101,7 @@ class Bench:
         meta = {"namespace": self.namespace, "name": "payment"}
         manifest = {"metadata": meta, "spec": {"service": "payment", "backends": backends}}
         changed = await kube.apply(TRAFFIC_SPLITS, manifest)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 splits, _ = await kube.list_all(TRAFFIC_SPLITS)
                 found = next(s for s in splits if s["metadata"]["namespace"] == self.namespace).get("status", {})
@@ -130,7 +130,7 @@ class Bench:
         await asyncio.to_thread(self.cluster.restart, MESH)
         soon = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
         found = [pod for app in APPS for pod in self.pods(app) if "deletionTimestamp" not in pod["metadata"]]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             for address in [pod["status"]["podIP"] for pod in found]:
                 while True:
                     if dt.datetime.fromisoformat((await self.certificate(address))["expiration_time"]) > soon:
@@ -185,7 +185,7 @@ class Load:
     async def reaches(self, outcome: str, count: int = 1) -> None:
         """Wait until so many more requests have this outcome."""
         wanted = self.outcomes[outcome] + count
-        async with asyncio.timeout(60), self._answered:
+        async with asyncio.timeout(120), self._answered:
             await self._answered.wait_for(lambda: self.outcomes[outcome] >= wanted)
 
 
@@ -227,7 +227,7 @@ def bench(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Bench]:
     namespace = f"rel-{uuid.uuid4().hex[:6]}"
     kubectl("create", "namespace", namespace)
     kubectl("label", "namespace", namespace, "coalmine.dev/inject=enabled")
-    kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=30s")
+    kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=120s")
     bench = Bench(cluster, kubectl, namespace)
     strict = {"mtls": {"mode": "STRICT"}}
     # Handshakes among the requests, so that certificates are looked at all the time.

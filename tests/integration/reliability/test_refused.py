@@ -88,7 +88,7 @@ class Proxies:
         return statuses
 
     async def until(self, check: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not check():  # noqa: ASYNC110 - the proxies set no event
                 await asyncio.sleep(0.02)
 

@@ -185,7 +185,7 @@ class Mesh:
             return sum(s["value"] for s in json.loads(await response.text())["stats"] if "value" in s)
 
     async def ready(self, process: asyncio.subprocess.Process) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 assert process.returncode is None, "Envoy refused its configuration"
                 try:

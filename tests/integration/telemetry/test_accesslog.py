@@ -26,7 +26,7 @@ def lines(proxy: Any) -> list[dict[str, Any]]:
 
 async def logged(proxy: Any, condition: Any) -> list[dict[str, Any]]:
     """Wait for lines; Envoy writes them within ten seconds."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not condition(found := lines(proxy)):
         assert time.monotonic() < end, found
         await asyncio.sleep(0.1)

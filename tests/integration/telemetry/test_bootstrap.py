@@ -99,7 +99,7 @@ async def status(ip: str, port: int, path: str) -> int:
 
 
 async def until(condition, what: str):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not await condition():
         assert time.monotonic() < end, what
         await asyncio.sleep(0.02)

@@ -76,7 +76,7 @@ async def orders(pod: Any, proxy: Any, shapes: Any) -> AsyncIterator[Callable[..
 
 async def counted(store: Any, requests: int) -> tuple[int, int, int]:
     """Wait until so many requests are in windows; return request errors, attempts and attempt errors."""
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60
     while True:
         pods = [p for _, window in store.windows(ORDERS) for p in window.pods]
         if sum(p.requests for p in pods) >= requests:

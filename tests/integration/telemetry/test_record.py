@@ -94,7 +94,7 @@ async def session():
 
 
 async def read(feed, recorder, until):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while recorder.until < until:
             recorder.add(feed.take())
             await asyncio.sleep(0.01)

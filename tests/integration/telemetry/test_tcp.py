@@ -65,7 +65,7 @@ async def test_connections_are_counted_as_they_open_and_their_bytes_when_they_cl
     caller = await proxy([], [service], observe=through(service.cluster.name))
 
     async def reaches(stat: str, value: float) -> Point:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not (found := [p for p, values in totals.items() if p.stat == stat and values == (value,)]):
             assert time.monotonic() < end, totals
             await asyncio.sleep(0.05)

@@ -226,7 +226,7 @@ def traced(cluster: LocalCluster, kubectl: Kubectl, collector: Collector) -> Ite
     namespace = f"trace-{uuid.uuid4().hex[:6]}"
     kubectl("create", "namespace", namespace)
     kubectl("label", "namespace", namespace, "coalmine.dev/inject=enabled")
-    kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=30s")
+    kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=120s")
     made = Traced(kubectl, namespace, cluster)
     for name in ("payment", "caller", "ledger"):
         made.deploy(name)
@@ -244,7 +244,7 @@ def traced(cluster: LocalCluster, kubectl: Kubectl, collector: Collector) -> Ite
 def eventually() -> Callable[..., Any]:
     """Return what awaits a condition: ``await eventually(check)``."""
 
-    async def wait(check: Any, seconds: float = 30.0) -> None:
+    async def wait(check: Any, seconds: float = 120.0) -> None:
         end = time.monotonic() + seconds
         while not await check():
             assert time.monotonic() < end, f"not so after {seconds} s"
