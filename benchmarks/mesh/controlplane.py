@@ -25,6 +25,7 @@ from mesh.resolve.world import World
 from mesh.telemetry import otlp
 from mesh.telemetry.store import TelemetryStore
 from mesh.wiring.control import Control
+from mesh.wiring.garbage import collect_rarely
 from mesh.xds.resources import pack
 from mesh.xds.snapshots import SnapshotBuilder
 from mesh.xds.telemetry import attempt_access_logs, request_access_logs
@@ -123,7 +124,7 @@ async def serve(block: str, clients: int, services: int) -> None:
     otlp.add_to_server(ads.grpc, TelemetryStore(clock=time.time))
     port = await ads.start("127.0.0.1:0")
     given: Any = objects
-    loop = asyncio.create_task(control.run(given))
+    work = [asyncio.create_task(task) for task in (control.run(given), collect_rarely())]
     print(port, flush=True)
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -132,7 +133,8 @@ async def serve(block: str, clients: int, services: int) -> None:
         objects.canary, objects.generation = int(line), objects.generation + 1
         control.changed()
         print(objects.generation, began, await waiter.until(ads, objects.generation), len(ads.connected), flush=True)
-    loop.cancel()
+    for task in work:
+        task.cancel()
     await ads.stop()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -40,6 +41,8 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )
 _TICK: Final = 1.0
+_AT_ONCE: Final = 16
+"""Proxies that are offered something before what they are sent goes out: the first answers come meanwhile."""
 
 
 def proxy_of(node_id: str) -> str | None:
@@ -101,6 +104,7 @@ class AdsServer:
         self._authenticate = authenticate
         self._refused = refused
         self._streams: dict[str, list[_Stream]] = {}
+        self._todo: deque[_Stream] = deque()
         self._ticker: asyncio.Task[None] | None = None
         handler = grpc.stream_stream_rpc_method_handler(self._serve)
         self.grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}),))
@@ -133,11 +137,20 @@ class AdsServer:
     def publish(self) -> None:
         """Offer every connected proxy what the source has now; proxies that it has nothing for keep what they hold."""
         self.gate.begin(self._clock())
-        for streams in list(self._streams.values()):
-            for stream in streams:
+        going_on = bool(self._todo)
+        self._todo = deque(stream for streams in self._streams.values() for stream in streams)
+        if not going_on:
+            self._publish_some()
+
+    def _publish_some(self) -> None:
+        for _ in range(min(_AT_ONCE, len(self._todo))):
+            stream = self._todo.popleft()
+            if stream in self._streams.get(stream.proxy, ()):
                 self._offer(stream)
         self._offer_waiting()
         self._changed()
+        if self._todo:
+            asyncio.get_running_loop().call_soon(self._publish_some)
 
     def session(self, proxy: str) -> Session | None:
         """Return the session of the proxy's newest stream."""

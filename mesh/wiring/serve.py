@@ -27,6 +27,7 @@ from mesh.wiring import debug
 from mesh.wiring.certificates import add_certificates
 from mesh.wiring.control import Control
 from mesh.wiring.endpoints import PodEndpoints, SliceEndpoints
+from mesh.wiring.garbage import collect_rarely
 from mesh.wiring.identity import IdentityConfig, IdentityKeeper
 from mesh.wiring.kube import Kube, KubeError
 from mesh.wiring.pluggedca import NotYetError
@@ -163,6 +164,7 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
         reports.run(),
         watch.run(),
         keeper.publish_roots(),
+        collect_rarely(),
         keeper.run(partial(_proxies, control, ads)),
     ]
     work.append(register(kube, config.webhook_url, config.ca_file.read_bytes(), _found_by(config), registered))
