@@ -11,6 +11,7 @@ from crds.base import Duration, Resource, ResourceName, ServiceName
 from crds.schema import Rule, rules
 from mesh.api.trafficsplit import OutlierDetection
 from rollouts.api.analysis import Analysis, ErrorAnalysis, LatencyAnalysis, OnInconclusive, OnOutlierPod
+from rollouts.api.lifecycle import RollbackWindow
 from rollouts.api.status import (
     EvidenceStatus,
     HistoryEntry,
@@ -34,6 +35,7 @@ __all__ = [
     "Outcome",
     "Pause",
     "Phase",
+    "RollbackWindow",
     "RolloutSpec",
     "RolloutStatus",
     "Router",
@@ -152,6 +154,12 @@ class RolloutSpec(Resource):
     scale_down_delay_seconds: Annotated[
         int, Field(ge=0, description="How long the canary's pods stay after a rollback, for a look at them.")
     ] = 30
+    rollback_window: Annotated[
+        RollbackWindow | None,
+        Field(
+            description="A change back to a revision that was promoted lately is promoted without steps; off by default."
+        ),
+    ] = None
     paused: Annotated[
         bool,
         Field(description="No new release starts and a running one stays where it is; the rollback guard stays on."),

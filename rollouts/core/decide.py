@@ -13,6 +13,7 @@ from rollouts.api.names import (
     PROMOTE_ANNOTATION,
     RESUME_ANNOTATION,
     RETRY_ANNOTATION,
+    SKIP_ANNOTATION,
 )
 from rollouts.api.rollout import Phase, RolloutSpec, WorkloadRef
 from rollouts.core.actions import Plan, RemoveFinalizer
@@ -30,7 +31,14 @@ from rollouts.core.report import report
 
 __all__ = ["COMMANDS", "decide"]
 
-COMMANDS: Final = (ABORT_ANNOTATION, APPROVE_ANNOTATION, PROMOTE_ANNOTATION, RESUME_ANNOTATION, RETRY_ANNOTATION)
+COMMANDS: Final = (
+    ABORT_ANNOTATION,
+    APPROVE_ANNOTATION,
+    PROMOTE_ANNOTATION,
+    RESUME_ANNOTATION,
+    RETRY_ANNOTATION,
+    SKIP_ANNOTATION,
+)
 LOOK_SECONDS: Final = 1.0
 STALLED_SECONDS: Final = 5.0
 _MOST_TRANSITIONS: Final = 8

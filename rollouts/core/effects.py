@@ -13,10 +13,11 @@ from rollouts.api.names import (
     PROMOTE_ANNOTATION,
     RESUME_ANNOTATION,
     RETRY_ANNOTATION,
+    SKIP_ANNOTATION,
 )
 from rollouts.api.rollout import HistoryEntry, Version, WeightStatus
 from rollouts.core.context import ACK_PATIENCE, FULL, Context, Signal
-from rollouts.core.machine import Event, State, advance
+from rollouts.core.machine import SKIPPABLE, Event, State, advance
 from rollouts.core.notes import Announcement
 from rollouts.core.observed import stamp
 from rollouts.core.words import evidence_words
@@ -92,7 +93,9 @@ def settle(c: Context) -> Context:
 def _handle(c: Context, before: State, event: Event) -> Context:
     """Remember that a command annotation was acted on."""
     annotation = _COMMANDS.get(event)
-    if before is State.PAUSED and annotation is None:
+    if annotation is None and before in SKIPPABLE and c.asked(SKIP_ANNOTATION):
+        annotation = SKIP_ANNOTATION
+    elif before is State.PAUSED and annotation is None:
         annotation = RESUME_ANNOTATION
     elif before is State.AWAITING_APPROVAL and annotation is None:
         annotation = APPROVE_ANNOTATION

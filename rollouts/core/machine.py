@@ -14,7 +14,18 @@ from rollouts.api.rollout import Phase
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PHASES", "RELEASE", "RESTING", "TABLE", "Event", "IllegalEventError", "State", "advance", "diagram"]
+__all__ = [
+    "PHASES",
+    "RELEASE",
+    "RESTING",
+    "SKIPPABLE",
+    "TABLE",
+    "Event",
+    "IllegalEventError",
+    "State",
+    "advance",
+    "diagram",
+]
 
 
 class State(StrEnum):
@@ -121,6 +132,9 @@ RELEASE: Final = frozenset(
     }
 )
 """States in which a release can still be taken back by one weight change."""
+
+SKIPPABLE: Final = frozenset({_S.JUDGING, _S.PAUSED, _S.AWAITING_APPROVAL, _S.INCONCLUSIVE})
+"""States that wait in a step which can be skipped."""
 
 RESTING: Final = frozenset({_S.HEALTHY, _S.ROLLED_BACK, _S.GONE})
 """States in which nothing is under way."""

@@ -26,6 +26,7 @@ from rollouts.core.checks.guards import (
 )
 from rollouts.core.checks.people import aborted, deleted, forced, overridden, retried, reverted, superseded
 from rollouts.core.checks.rest import changed, changed_unheld, refused, runs_one_revision, scaled_to_zero
+from rollouts.core.checks.shortcuts import recently_good, skipped
 from rollouts.core.checks.steps import acknowledged, approved, canary_started, passed, pause_over, scaled, undecided
 from rollouts.core.context import Context, Signal
 from rollouts.core.machine import RELEASE, State
@@ -42,13 +43,13 @@ CHECKS: Final[Mapping[State, tuple[Check, ...]]] = MappingProxyType(
     {
         State.INITIALIZING: (deleted, runs_one_revision),
         State.HEALTHY: (deleted, changed_unheld, refused, scaled_to_zero, changed),
-        State.STARTING: (*_RELEASE, canary_started, not_ready_in_time),
+        State.STARTING: (*_RELEASE, recently_good, canary_started, not_ready_in_time),
         State.SCALING: (*_RELEASE, scaled, not_ready_in_time),
         State.WEIGHTING: (*_RELEASE, acknowledged, not_acknowledged_in_time),
-        State.JUDGING: (*_RELEASE, passed, undecided),
-        State.PAUSED: (*_RELEASE, pause_over),
-        State.AWAITING_APPROVAL: (*_RELEASE, approved),
-        State.INCONCLUSIVE: (*_RELEASE, passed),
+        State.JUDGING: (*_RELEASE, skipped, passed, undecided),
+        State.PAUSED: (*_RELEASE, skipped, pause_over),
+        State.AWAITING_APPROVAL: (*_RELEASE, skipped, approved),
+        State.INCONCLUSIVE: (*_RELEASE, skipped, passed),
         State.FILLING: (*_RELEASE, scaled, not_ready_in_time),
         State.SWITCHING: (*_RELEASE, acknowledged, not_acknowledged_in_time),
         State.ROLLING: (deleted, replaced_while_rolling, rolled_out),

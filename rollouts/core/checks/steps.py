@@ -12,10 +12,21 @@ from rollouts.core.context import Context, Signal
 from rollouts.core.machine import Event
 from rollouts.core.words import evidence_words
 
-__all__ = ["acknowledged", "approved", "canary_started", "held_by_spec", "passed", "pause_over", "scaled", "undecided"]
+__all__ = [
+    "acknowledged",
+    "approved",
+    "canary_started",
+    "held_by_spec",
+    "next_step",
+    "passed",
+    "pause_over",
+    "scaled",
+    "undecided",
+]
 
 
-def _next(c: Context, why: str) -> Signal:
+def next_step(c: Context, why: str) -> Signal:
+    """Return the event with which the next step begins; with which the steps end after the last."""
     index = c.index + 1
     if index >= len(c.spec.steps):
         return Signal(Event.FINISHED, why)
@@ -37,7 +48,7 @@ def held_by_spec(c: Context) -> bool:
 def canary_started(c: Context) -> Signal | None:
     """Do the canary's first pods run?"""
     return (
-        _next(c, "the canary's first pods are ready")
+        next_step(c, "the canary's first pods are ready")
         if not held_by_spec(c) and c.canary_can_take(c.weight_to_come)
         else None
     )
@@ -66,14 +77,14 @@ def passed(c: Context) -> Signal | None:
     if held_by_spec(c) or c.in_step < _minimum(c):
         return None
     if c.notes.weight == 0:
-        return _next(c, "the canary gets no requests in this step: nothing to judge")
+        return next_step(c, "the canary gets no requests in this step: nothing to judge")
     if not c.judged:
-        return _next(c, "the step's time is over; spec.analysis judges nothing")
+        return next_step(c, "the step's time is over; spec.analysis judges nothing")
     if c.decision is Decision.PROMOTE:
-        return _next(c, evidence_words(c))
+        return next_step(c, evidence_words(c))
     if not c.has_baseline and c.decision in {Decision.NO_BASELINE, Decision.CONTINUE}:
         carried = c.notes.proven or "no earlier step was judged"
-        return _next(c, f"{carried}. At 100 % there is no concurrent baseline; the absolute guards found nothing")
+        return next_step(c, f"{carried}. At 100 % there is no concurrent baseline; the absolute guards found nothing")
     return None
 
 
@@ -89,7 +100,7 @@ def undecided(c: Context) -> Signal | None:
     words = f"no decision within spec.analysis.maxStepDuration: {summary}"
     match c.spec.analysis.on_inconclusive:
         case OnInconclusive.PROMOTE:
-            return _next(c, f"{words}; spec.analysis.onInconclusive is Promote")
+            return next_step(c, f"{words}; spec.analysis.onInconclusive is Promote")
         case OnInconclusive.ROLL_BACK:
             return Signal(Event.ROLL_BACK, f"{words}; spec.analysis.onInconclusive is RollBack")
         case OnInconclusive.APPROVE:
@@ -101,17 +112,17 @@ def undecided(c: Context) -> Signal | None:
 def pause_over(c: Context) -> Signal | None:
     """Is the pause over?"""
     if c.asked(RESUME_ANNOTATION):
-        return _next(c, "resumed")
+        return next_step(c, "resumed")
     if held_by_spec(c):
         return None
     pause = c.step.pause if c.step else None
     if c.step is not None and (pause is None or pause.duration is None or c.in_state < pause.duration):
         return None
-    return _next(c, "the pause is over")
+    return next_step(c, "the pause is over")
 
 
 def approved(c: Context) -> Signal | None:
     """Did somebody approve?"""
     if c.asked(APPROVE_ANNOTATION):
-        return _next(c, f"approved by a person, {evidence_words(c)}" if c.undecided else "approved")
-    return _next(c, "the step is no longer in the spec") if c.step is None else None
+        return next_step(c, f"approved by a person, {evidence_words(c)}" if c.undecided else "approved")
+    return next_step(c, "the step is no longer in the spec") if c.step is None else None

@@ -1,0 +1,49 @@
+"""Ways around the steps: somebody skips one, or the revision is known to be good."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from rollouts.api.names import SKIP_ANNOTATION
+from rollouts.core.checks.steps import next_step
+from rollouts.core.context import Signal
+from rollouts.core.machine import Event
+
+if TYPE_CHECKING:
+    from rollouts.api.rollout import HistoryEntry
+    from rollouts.core.context import Context
+
+__all__ = ["recently_good", "skipped"]
+
+
+def skipped(c: Context) -> Signal | None:
+    """Did somebody ask to go on to the next step whatever this one says?"""
+    return next_step(c, f"skipped: annotation {SKIP_ANNOTATION} was set") if c.asked(SKIP_ANNOTATION) else None
+
+
+def recently_good(c: Context) -> Signal | None:
+    """Was the revision promoted a short while ago, and nothing said against it since?"""
+    if c.spec.rollback_window is None or c.spec.paused:
+        return None
+    entry = _promoted_before(c)
+    if entry is None:
+        return None
+    words = f"revision {entry.revision} was promoted at {entry.ended_at}: no steps (spec.rollbackWindow)"
+    return Signal(Event.PROMOTE, words)
+
+
+def _promoted_before(c: Context) -> HistoryEntry | None:
+    """Return the promotion of the release's revision, where it is among the last ones before the stable revision."""
+    window = c.spec.rollback_window
+    latest: dict[str, HistoryEntry] = {}
+    for entry in c.status.history:
+        if entry.outcome in {"Promoted", "RolledBack", "Aborted"}:
+            latest.pop(entry.revision, None)
+            latest[entry.revision] = entry
+    good = [e for e in latest.values() if e.outcome == "Promoted" and e.revision != c.stable]
+    found = next((e for e in good[-window.revisions :] if e.revision == c.notes.target), None) if window else None
+    if found is None or window is None or window.duration is None:
+        return found
+    age = c.now - dt.datetime.fromisoformat(found.ended_at).timestamp()
+    return found if age <= window.duration else None
