@@ -12,6 +12,7 @@ from crds.schema import Rule, rules
 from mesh.api.trafficsplit import OutlierDetection
 from rollouts.api.analysis import Analysis, ErrorAnalysis, LatencyAnalysis, OnInconclusive, OnOutlierPod
 from rollouts.api.lifecycle import RollbackWindow
+from rollouts.api.schedule import Freeze, ReleaseWindow
 from rollouts.api.status import (
     EvidenceStatus,
     HistoryEntry,
@@ -28,6 +29,7 @@ __all__ = [
     "Approval",
     "ErrorAnalysis",
     "EvidenceStatus",
+    "Freeze",
     "HistoryEntry",
     "LatencyAnalysis",
     "OnInconclusive",
@@ -35,6 +37,7 @@ __all__ = [
     "Outcome",
     "Pause",
     "Phase",
+    "ReleaseWindow",
     "RollbackWindow",
     "RolloutSpec",
     "RolloutStatus",
@@ -154,6 +157,22 @@ class RolloutSpec(Resource):
     scale_down_delay_seconds: Annotated[
         int, Field(ge=0, description="How long the canary's pods stay after a rollback, for a look at them.")
     ] = 30
+    release_windows: Annotated[
+        tuple[ReleaseWindow, ...],
+        Field(
+            max_length=16,
+            description="When releases may start; any time without one. Running ones go on, rollbacks never wait.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    freezes: Annotated[
+        tuple[Freeze, ...],
+        Field(
+            max_length=16,
+            description="When no release starts, whatever the windows say.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     rollback_window: Annotated[
         RollbackWindow | None,
         Field(

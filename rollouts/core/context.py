@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from rollouts.api.analysis import MOST_HELD_BACK
 from rollouts.core.canary import capacity
 from rollouts.core.machine import Event, State
+from rollouts.core.schedule import Closed, closed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,6 +108,11 @@ class Context:
         A revision that was taken back stays held: deleting the Rollout must not ship it.
         """
         return self.paused and self.revision != self.status.failed_revision
+
+    @cached_property
+    def closed(self) -> Closed | None:
+        """Why no release may start now; None when it may."""
+        return closed(self.spec.release_windows, self.spec.freezes, self.now)
 
     # --- the canary -----------------------------------------------------------------------------------------------
 

@@ -115,10 +115,16 @@ def _wake_at(c: Context) -> float | None:
     if c.problem is not None:
         return c.now + STALLED_SECONDS if state in {State.INITIALIZING, State.HEALTHY} else c.now + LOOK_SECONDS
     if state in {State.HEALTHY, State.GONE}:
-        return c.now + LOOK_SECONDS if not c.canary_gone else None
+        return c.now + LOOK_SECONDS if not c.canary_gone else _opening(c)
     if state is State.ROLLED_BACK:
         return c.now + LOOK_SECONDS if wants_canary(c) or not c.canary_gone else None
     return c.now + LOOK_SECONDS
+
+
+def _opening(c: Context) -> float | None:
+    """Return when a change that waits for a release window may start."""
+    waits = c.notes.state is State.HEALTHY and c.paused and not c.reverted
+    return c.closed.opens if waits and c.closed is not None else None
 
 
 def _fallback(o: Observed, names: Names) -> RolloutSpec:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from crds.base import format_duration
 from rollouts.core.context import DRAIN_SECONDS, Context
 from rollouts.core.machine import RELEASE, State
+from rollouts.core.observed import stamp
+
+if TYPE_CHECKING:
+    from rollouts.core.schedule import Closed
 
 __all__ = ["estimate", "evidence_words", "message", "need"]
 
@@ -68,7 +74,15 @@ def _initializing(c: Context) -> str:
 def _healthy(c: Context) -> str:
     if not c.reverted and c.paused and c.spec.paused:
         return f"revision {c.revision} waits: spec.paused is true"
+    if not c.reverted and c.paused and c.closed is not None:
+        return _closed(c, c.closed)
     return f"revision {c.stable} is stable and has all requests"
+
+
+def _closed(c: Context, closed: Closed) -> str:
+    when = f"starts at {stamp(closed.opens)}" if closed.opens is not None else "no time is in sight at which it starts"
+    ship = f"kubectl rollout resume deployment/{c.names.workload} ships it now"
+    return f"revision {c.revision} waits: {closed.why}; {when}. {ship}"
 
 
 def _starting(c: Context) -> str:
@@ -172,6 +186,8 @@ def _rolled_back(c: Context) -> str:
 
 
 def _superseding(c: Context) -> str:
+    if c.canary_gone and c.closed is not None:
+        return _closed(c, c.closed)
     return f"removes the old canary; then revision {c.revision} starts from the first step"
 
 

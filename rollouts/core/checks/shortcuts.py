@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rollouts.api.rollout import HistoryEntry
     from rollouts.core.context import Context
 
-__all__ = ["recently_good", "skipped"]
+__all__ = ["recently_good", "skipped", "waits_for_window"]
 
 
 def skipped(c: Context) -> Signal | None:
@@ -26,15 +26,20 @@ def recently_good(c: Context) -> Signal | None:
     """Was the revision promoted a short while ago, and nothing said against it since?"""
     if c.spec.rollback_window is None or c.spec.paused:
         return None
-    entry = _promoted_before(c)
+    entry = _promoted_before(c, c.notes.target)
     if entry is None:
         return None
     words = f"revision {entry.revision} was promoted at {entry.ended_at}: no steps (spec.rollbackWindow)"
     return Signal(Event.PROMOTE, words)
 
 
-def _promoted_before(c: Context) -> HistoryEntry | None:
-    """Return the promotion of the release's revision, where it is among the last ones before the stable revision."""
+def waits_for_window(c: Context) -> bool:
+    """Return whether a release of what the Deployment asks for may not start now; going back to what was good may always."""
+    return c.closed is not None and _promoted_before(c, c.revision) is None
+
+
+def _promoted_before(c: Context, revision: str) -> HistoryEntry | None:
+    """Return the promotion of a revision, where it is among the last ones before the stable revision."""
     window = c.spec.rollback_window
     latest: dict[str, HistoryEntry] = {}
     for entry in c.status.history:
@@ -42,7 +47,7 @@ def _promoted_before(c: Context) -> HistoryEntry | None:
             latest.pop(entry.revision, None)
             latest[entry.revision] = entry
     good = [e for e in latest.values() if e.outcome == "Promoted" and e.revision != c.stable]
-    found = next((e for e in good[-window.revisions :] if e.revision == c.notes.target), None) if window else None
+    found = next((e for e in good[-window.revisions :] if e.revision == revision), None) if window else None
     if found is None or window is None or window.duration is None:
         return found
     age = c.now - dt.datetime.fromisoformat(found.ended_at).timestamp()
