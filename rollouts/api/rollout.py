@@ -157,6 +157,15 @@ class RolloutSpec(Resource):
     scale_down_delay_seconds: Annotated[
         int, Field(ge=0, description="How long the canary's pods stay after a rollback, for a look at them.")
     ] = 30
+    depends_on: Annotated[
+        tuple[ResourceName, ...],
+        Field(
+            max_length=16,
+            description="Rollouts of this namespace that are released first: a release starts when they are Healthy and"
+            " have no change to release.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = ()
     release_windows: Annotated[
         tuple[ReleaseWindow, ...],
         Field(

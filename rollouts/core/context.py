@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rollouts.api.analysis import MOST_HELD_BACK
 from rollouts.core.canary import capacity
+from rollouts.core.dependencies import unfinished
 from rollouts.core.machine import Event, State
 from rollouts.core.schedule import Closed, closed
 
@@ -112,7 +113,10 @@ class Context:
     @cached_property
     def closed(self) -> Closed | None:
         """Why no release may start now; None when it may."""
-        return closed(self.spec.release_windows, self.spec.freezes, self.now)
+        found = closed(self.spec.release_windows, self.spec.freezes, self.now)
+        if found is None and (words := unfinished(self.spec.depends_on, self.o.neighbours)):
+            return Closed(words)
+        return found
 
     # --- the canary -----------------------------------------------------------------------------------------------
 

@@ -122,9 +122,11 @@ def _wake_at(c: Context) -> float | None:
 
 
 def _opening(c: Context) -> float | None:
-    """Return when a change that waits for a release window may start."""
+    """Return when to look whether a change that waits may start."""
     waits = c.notes.state is State.HEALTHY and c.paused and not c.reverted
-    return c.closed.opens if waits and c.closed is not None else None
+    if not waits or c.closed is None:
+        return None
+    return c.now + STALLED_SECONDS if c.closed.opens is None else c.closed.opens
 
 
 def _fallback(o: Observed, names: Names) -> RolloutSpec:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from analysis.model.verdict import Verdict
     from mesh.api.trafficsplit import OutlierDetection
     from rollouts.api.rollout import RolloutSpec, RolloutStatus
+    from rollouts.core.dependencies import Neighbour
 
 __all__ = ["CanaryPod", "Measured", "Observed", "Service", "Subject", "Traffic", "Workload"]
 
@@ -244,6 +245,7 @@ class Observed:
         taken: An object of somebody else that has a name which the canary needs, e.g. ``Service payment-canary``.
         strays: Other Deployments that carry this Rollout's label.
         template_problem: Why the AnalysisTemplates cannot be used, in words; empty when they can.
+        neighbours: The namespace's other Rollouts by name, where this one depends on some.
     """
 
     subject: Subject
@@ -261,6 +263,7 @@ class Observed:
     taken: str = ""
     strays: tuple[Workload, ...] = ()
     template_problem: str = ""
+    neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
 
 
 def stamp(now: float) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rollouts.core.canary import inseparable, selects
+from rollouts.core.dependencies import circle
 from rollouts.core.naming import Names
 from rollouts.core.observed import Observed
 
@@ -133,6 +134,18 @@ def templates_can_be_used(o: Observed, _names: Names | None) -> Problem | None:
     return Problem("InvalidTemplate", f"spec.analysis.templates: {o.template_problem}") if o.template_problem else None
 
 
+def waits_for_no_circle(o: Observed, _names: Names | None) -> Problem | None:
+    """Can what this Rollout depends on ever be done first?"""
+    wanted = o.subject.spec.depends_on if o.subject.spec else ()
+    way = circle(o.subject.name, wanted, o.neighbours)
+    if not way:
+        return None
+    return Problem(
+        "DependencyCircle",
+        f"spec.dependsOn: {' waits for '.join(way)}, so that none of them could ever start; take one of the names out",
+    )
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     spec_is_valid,
     nobody_was_first,
@@ -145,6 +158,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     canary_can_be_told_apart,
     names_are_free,
     templates_can_be_used,
+    waits_for_no_circle,
 )
 
 

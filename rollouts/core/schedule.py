@@ -27,11 +27,11 @@ class Closed:
 
     Attributes:
         why: In words.
-        opens: Unix seconds at which releases may start again; None where no time is in sight.
+        opens: Unix seconds at which releases may start again; None where that is not a matter of time.
     """
 
     why: str
-    opens: float | None
+    opens: float | None = None
 
 
 def closed(windows: Sequence[ReleaseWindow], freezes: Sequence[Freeze], now: float) -> Closed | None:

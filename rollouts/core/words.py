@@ -80,9 +80,9 @@ def _healthy(c: Context) -> str:
 
 
 def _closed(c: Context, closed: Closed) -> str:
-    when = f"starts at {stamp(closed.opens)}" if closed.opens is not None else "no time is in sight at which it starts"
+    when = f"; it starts at {stamp(closed.opens)}" if closed.opens is not None else ""
     ship = f"kubectl rollout resume deployment/{c.names.workload} ships it now"
-    return f"revision {c.revision} waits: {closed.why}; {when}. {ship}"
+    return f"revision {c.revision} waits: {closed.why}{when}. {ship}"
 
 
 def _starting(c: Context) -> str:

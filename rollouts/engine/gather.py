@@ -11,6 +11,7 @@ from analysis.model.counts import Arm
 from rollouts.api.names import FINALIZER
 from rollouts.api.rollout import RolloutSpec, RolloutStatus
 from rollouts.api.validate import InvalidRollout, parse_rollout
+from rollouts.core.dependencies import Neighbour
 from rollouts.core.metrics import Release, template_problem
 from rollouts.core.naming import names_of
 from rollouts.core.notes import Notes
@@ -78,6 +79,29 @@ def _rival(cache: Cache, subject: Subject, names: Names) -> str:
         if other and older and (other.workload == names.workload or other.host == names.host):
             return str(metadata["name"])
     return ""
+
+
+def _neighbours(cache: Cache, subject: Subject) -> dict[str, Neighbour]:
+    """Return the namespace's other Rollouts, where this one waits for some."""
+    if subject.spec is None or not subject.spec.depends_on:
+        return {}
+    others = (b for b in cache.rollouts_in(subject.namespace) if b["metadata"]["uid"] != subject.uid)
+    return {body["metadata"]["name"]: _neighbour(cache, body) for body in others}
+
+
+def _neighbour(cache: Cache, body: Mapping[str, Any]) -> Neighbour:
+    try:
+        other = subject_of(body)
+        names = names_of(other.spec, Notes.read(other.status.internal))
+    except ValidationError:
+        return Neighbour("unreadable")
+    raw = cache.deployments.get((other.namespace, names.workload)) if names else None
+    stable = other.status.stable.revision if other.status.stable else ""
+    return Neighbour(
+        phase=other.status.phase.value,
+        pending=raw is not None and Workload(raw).revision != stable,
+        depends_on=other.spec.depends_on if other.spec else (),
+    )
 
 
 def _foreign_pods(cache: Cache, subject: Subject, deployment: Workload, service: Service) -> tuple[str, ...]:
@@ -180,5 +204,6 @@ def gather(
         foreign_pods=_foreign_pods(cache, subject, deployment, service) if deployment and service else (),
         taken=taken[0] if taken else "",
         template_problem=template_problem(release_of(cache, subject, names)),
+        neighbours=_neighbours(cache, subject),
         strays=tuple(Workload(d) for d in cache.labelled(namespace, subject.name) if d["metadata"]["name"] not in ours),
     )

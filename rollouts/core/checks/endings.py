@@ -7,7 +7,7 @@ from rollouts.api.names import (
 )
 from rollouts.core.checks.people import superseded
 from rollouts.core.checks.rest import refused
-from rollouts.core.checks.shortcuts import waits_for_window
+from rollouts.core.checks.shortcuts import must_wait
 from rollouts.core.context import ACK_PATIENCE, Context, Signal
 from rollouts.core.machine import Event
 
@@ -71,7 +71,7 @@ def refused_again(c: Context) -> Signal | None:
 
 def old_canary_gone(c: Context) -> Signal | None:
     """Is the old canary gone, and may a release start?"""
-    if not (c.drained and c.canary_gone) or c.spec.paused or waits_for_window(c):
+    if not (c.drained and c.canary_gone) or c.spec.paused or must_wait(c):
         return None
     return Signal(Event.CLEARED, f"revision {c.revision} starts from the first step")
 

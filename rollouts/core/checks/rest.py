@@ -5,7 +5,7 @@ from __future__ import annotations
 from rollouts.api.names import (
     RETRY_ANNOTATION,
 )
-from rollouts.core.checks.shortcuts import waits_for_window
+from rollouts.core.checks.shortcuts import must_wait
 from rollouts.core.context import Context, Signal
 from rollouts.core.machine import Event
 
@@ -47,14 +47,14 @@ def refused(c: Context) -> Signal | None:
 
 def scaled_to_zero(c: Context) -> Signal | None:
     """Is there a held template, and nothing to compare it with?"""
-    if c.reverted or c.spec.paused or waits_for_window(c) or c.deployment.replicas > 0:
+    if c.reverted or c.spec.paused or must_wait(c) or c.deployment.replicas > 0:
         return None
     return Signal(Event.EMPTY, f"Deployment {c.names.workload} is scaled to 0: revision {c.revision} is taken as it is")
 
 
 def changed(c: Context) -> Signal | None:
     """Is there a held template, and may a release start?"""
-    if c.reverted or c.spec.paused or waits_for_window(c):
+    if c.reverted or c.spec.paused or must_wait(c):
         return None
     return Signal(
         Event.CHANGED,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rollouts.api.rollout import HistoryEntry
     from rollouts.core.context import Context
 
-__all__ = ["recently_good", "skipped", "waits_for_window"]
+__all__ = ["must_wait", "recently_good", "skipped"]
 
 
 def skipped(c: Context) -> Signal | None:
@@ -33,7 +33,7 @@ def recently_good(c: Context) -> Signal | None:
     return Signal(Event.PROMOTE, words)
 
 
-def waits_for_window(c: Context) -> bool:
+def must_wait(c: Context) -> bool:
     """Return whether a release of what the Deployment asks for may not start now; going back to what was good may always."""
     return c.closed is not None and _promoted_before(c, c.revision) is None
 

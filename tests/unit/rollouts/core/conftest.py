@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,9 @@ from rollouts.core.decide import decide
 from rollouts.core.notes import Notes
 from rollouts.core.observed import CanaryPod, Measured, Observed, Service, Subject, Traffic, Workload
 from rollouts.core.templates import images, revision
+
+if TYPE_CHECKING:
+    from rollouts.core.dependencies import Neighbour
 
 START = 1_800_000_000.0
 LABELS = {"app": "payment", "team": "shop"}
@@ -62,6 +65,7 @@ class World:
         self.verdict: Verdict | None = None
         self.share: float | None = None
         self.template_problem = ""
+        self.neighbours: dict[str, Neighbour] = {}
         self.rival = self.taken = ""
         self.foreign: tuple[str, ...] = ()
         self.mesh_answers = True
@@ -177,6 +181,7 @@ class World:
                 images=IMAGES,
                 measured=Measured(self.verdict, self.share),
                 template_problem=self.template_problem,
+                neighbours=dict(self.neighbours),
                 rival=self.rival,
                 foreign_pods=self.foreign,
                 taken=self.taken,

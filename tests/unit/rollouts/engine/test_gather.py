@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from analysis.model.counts import Arm
+from rollouts.core.dependencies import Neighbour
 from rollouts.core.observed import Measured
 from rollouts.core.templates import revision
 from rollouts.engine.cache import Cache
@@ -149,3 +150,16 @@ def test_what_is_forgotten_is_not_seen(cache):
     cache.drop("replicasets", "shop", "payment-1")
     seen = look(cache)
     assert (seen.service, seen.running) == (None, {})
+
+
+def test_neighbours_are_looked_at_where_some_are_waited_for(cache):
+    body = rollout("frontend", workloadRef={"name": "frontend"})
+    cache.put("rollouts", body)
+    assert look(cache, "frontend").neighbours == {}
+    cache.put("rollouts", {**body, "spec": {**body["spec"], "dependsOn": ["payment"]}})
+    assert look(cache, "frontend").neighbours == {"payment": Neighbour("Initializing", pending=True)}
+    status = {"phase": "Healthy", "stable": {"revision": revision(TEMPLATE)}}
+    cache.put("rollouts", {**rollout("payment", dependsOn=["ledger"]), "status": status})
+    assert look(cache, "frontend").neighbours == {"payment": Neighbour("Healthy", depends_on=("ledger",))}
+    cache.put("rollouts", {**rollout("payment"), "status": {"phase": 7}})
+    assert look(cache, "frontend").neighbours == {"payment": Neighbour("unreadable")}
