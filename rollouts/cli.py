@@ -51,6 +51,11 @@ def controller() -> None:
 @click.option(
     "--health-address", default="127.0.0.1:15090", show_default=True, help="HOST:PORT of /healthz and /readyz."
 )
+@click.option(
+    "--max-releases",
+    type=click.IntRange(min=1),
+    help="How many releases may be under way at once; the others wait. Any number without it.",
+)
 @click.option("--verbose", is_flag=True, help="Log every conflict and retry too.")
 def run(  # noqa: PLR0917 - click passes them by name
     kubeconfig: Path | None,
@@ -64,6 +69,7 @@ def run(  # noqa: PLR0917 - click passes them by name
     otlp_address: str | None,
     otlp_token_file: Path | None,
     health_address: str,
+    max_releases: int | None,
     *,
     verbose: bool,
 ) -> None:
@@ -87,6 +93,7 @@ def run(  # noqa: PLR0917 - click passes them by name
         tls_cert=tls_cert,
         tls_key=tls_key,
         ca_file=ca_file,
+        max_releases=max_releases,
     )
     try:
         asyncio.run(run_controller(options))

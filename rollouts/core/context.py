@@ -114,7 +114,7 @@ class Context:
     def closed(self) -> Closed | None:
         """Why no release may start now; None when it may."""
         found = closed(self.spec.release_windows, self.spec.freezes, self.now)
-        if found is None and (words := unfinished(self.spec.depends_on, self.o.neighbours)):
+        if found is None and (words := unfinished(self.spec.depends_on, self.o.neighbours) or self.o.full):
             return Closed(words)
         return found
 

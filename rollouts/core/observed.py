@@ -246,6 +246,7 @@ class Observed:
         strays: Other Deployments that carry this Rollout's label.
         template_problem: Why the AnalysisTemplates cannot be used, in words; empty when they can.
         neighbours: The namespace's other Rollouts by name, where this one depends on some.
+        full: Why no release may start beside those of other Rollouts, in words; empty when one may.
     """
 
     subject: Subject
@@ -264,6 +265,7 @@ class Observed:
     strays: tuple[Workload, ...] = ()
     template_problem: str = ""
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
+    full: str = ""
 
 
 def stamp(now: float) -> str:

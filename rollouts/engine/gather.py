@@ -148,6 +148,8 @@ def gather(
     router: Router,
     subject: Subject,
     measure: Callable[[Notes, Known], Measured],
+    *,
+    full: str = "",
 ) -> Observed:
     """Return all that one decision may look at.
 
@@ -156,6 +158,7 @@ def gather(
         router: Reads the split.
         subject: The Rollout, as it was read or written last.
         measure: Answers what was measured, given the notes and what is known of the pods.
+        full: Why no release may start beside those of other Rollouts.
     """
     notes = Notes.read(subject.status.internal)
     names = names_of(subject.spec, notes)
@@ -205,5 +208,6 @@ def gather(
         taken=taken[0] if taken else "",
         template_problem=template_problem(release_of(cache, subject, names)),
         neighbours=_neighbours(cache, subject),
+        full=full,
         strays=tuple(Workload(d) for d in cache.labelled(namespace, subject.name) if d["metadata"]["name"] not in ours),
     )

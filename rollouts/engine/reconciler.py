@@ -20,6 +20,7 @@ from rollouts.core.naming import names_of
 from rollouts.core.notes import Notes
 from rollouts.core.observed import Measured
 from rollouts.engine.apply import Applier, rollout_path
+from rollouts.engine.cap import Cap
 from rollouts.engine.events import post_event
 from rollouts.engine.gather import gather, release_of, subject_of
 from rollouts.engine.kube import ConflictError
@@ -60,6 +61,7 @@ class Reconciler:
         tools: Tools,
         trigger: Callable[[Key], None],
         instance: str,
+        most_releases: int | None = None,
     ) -> None:
         """Make one.
 
@@ -70,6 +72,7 @@ class Reconciler:
             tools: What measuring uses.
             trigger: Asks for another pass over a Rollout.
             instance: This process's name, for Events.
+            most_releases: How many releases there may be at once; None for any number.
         """
         self._cache = cache
         self._kube = kube
@@ -79,6 +82,7 @@ class Reconciler:
         self._trigger = trigger
         self._clock = tools.clock
         self._instance = instance
+        self._cap = Cap(most_releases)
         self._written: dict[Key, tuple[str, dict[str, Any]]] = {}
         self._wrote_at: dict[Key, float] = {}
         self._posted: dict[str, int] = {}
@@ -103,8 +107,10 @@ class Reconciler:
             self._router,
             subject,
             lambda notes, known: self._measure(key, subject, notes, known),
+            full=self._cap.full(self._cache, key),
         )
         plan = decide(observed, self._clock())
+        self._cap.note(key, plan.status.internal)
         try:
             await self._carry_out(key, body, subject, plan)
         except ConflictError as conflict:
@@ -124,6 +130,7 @@ class Reconciler:
         self._written.pop(key, None)
         self._wrote_at.pop(key, None)
         self._errors.pop(key, None)
+        self._cap.forget(key)
         if measuring := self._measuring.pop(key, None):
             await measuring.close()
 

@@ -63,6 +63,7 @@ class Options:
     otlp_address: str | None = None
     otlp_token_file: Path | None = None
     mesh_token_file: Path | None = None
+    max_releases: int | None = None
 
 
 async def run(options: Options) -> None:
@@ -92,6 +93,7 @@ async def run(options: Options) -> None:
             ),
             trigger=lambda key: queue.trigger(key),  # noqa: PLW0108 - the queue is made below
             instance=socket.gethostname(),
+            most_releases=options.max_releases,
         )
         stack.push_async_callback(reconciler.close)
         queue = WorkQueue(reconciler.reconcile, reconciler.failed)

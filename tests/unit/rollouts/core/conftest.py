@@ -66,7 +66,7 @@ class World:
         self.share: float | None = None
         self.template_problem = ""
         self.neighbours: dict[str, Neighbour] = {}
-        self.rival = self.taken = ""
+        self.rival = self.taken = self.full = ""
         self.foreign: tuple[str, ...] = ()
         self.mesh_answers = True
         self.pods_start = True
@@ -182,6 +182,7 @@ class World:
                 measured=Measured(self.verdict, self.share),
                 template_problem=self.template_problem,
                 neighbours=dict(self.neighbours),
+                full=self.full,
                 rival=self.rival,
                 foreign_pods=self.foreign,
                 taken=self.taken,

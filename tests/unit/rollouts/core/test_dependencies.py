@@ -77,3 +77,15 @@ def test_a_way_is_a_way_and_without_one_somebody_can_start(graph):
 
 def test_all_done_is_nothing_to_wait_for():
     assert unfinished(("a", "b"), {"a": DONE, "b": DONE}) == ""
+
+
+def test_a_release_waits_for_its_turn(world):
+    world.full = "3 releases are under way, and at most 3 may be at once (--max-releases)"
+    world.released()
+    assert (world.phase, world.canary) == ("Healthy", None)
+    assert "waits: 3 releases are under way" in world.status["message"]
+    world.full = ""
+    world.settle()
+    world.full = "3 releases are under way"
+    world.settle()
+    assert (world.state, world.weight) == ("Judging", 10), "its turn is not taken from it"

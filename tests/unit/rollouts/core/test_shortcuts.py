@@ -115,14 +115,13 @@ def test_what_was_taken_back_since_is_not_good(make_world):
     assert (world.state, world.weight) == ("Judging", 10)
 
 
-def test_the_guard_still_takes_back_what_was_good(make_world):
-    world = make_world(rollbackWindow={})
+def test_what_was_good_and_does_not_start_now_is_taken_back(make_world):
+    world = make_world(rollbackWindow={}, progressDeadlineSeconds=60)
     world.settle()
     promoted(world, "shop:2")
     promoted(world, "shop:3")
-    world.rolls_at_once = False
+    world.pods_start = False
     world.push("shop:2")
-    world.says(Decision.ROLL_BACK)
-    world.wait(3)
-    world.settle()
-    assert world.outcomes[-1] == "RolledBack"
+    world.wait(70)
+    assert (world.phase, world.outcomes[-1]) == ("RolledBack", "RolledBack")
+    assert world.weight == 0
