@@ -43,12 +43,10 @@ def interested(cache: Cache, plural: str, event_type: str | None, body: Mapping[
         return
     if plural == PLURAL:
         yield namespace, name
-        if event_type != "MODIFIED":  # a rival came or went
-            yield from (
-                (namespace, r["metadata"]["name"])
-                for r in cache.rollouts_in(namespace)
-                if r["metadata"]["name"] != name
-            )
+        for other in cache.rollouts_in(namespace):
+            waits = name in ((other.get("spec") or {}).get("dependsOn") or ())
+            if other["metadata"]["name"] != name and (waits or event_type != "MODIFIED"):  # a rival came or went
+                yield namespace, other["metadata"]["name"]
         return
     owners = {o["name"] for o in metadata.get("ownerReferences") or ()}
     for rollout in cache.rollouts_in(namespace):
