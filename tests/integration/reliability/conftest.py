@@ -126,7 +126,7 @@ class Bench:
 
     async def use_lasting_certificates(self) -> None:
         """Go on with a control plane whose certificates outlive its absence, and wait until every sidecar has one."""
-        del os.environ["COALMINE_CERTIFICATE_SECONDS"]
+        os.environ.pop("COALMINE_CERTIFICATE_SECONDS", None)
         await asyncio.to_thread(self.cluster.restart, MESH)
         soon = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
         found = [pod for app in APPS for pod in self.pods(app) if "deletionTimestamp" not in pod["metadata"]]

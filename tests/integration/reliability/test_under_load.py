@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import select
 import signal
@@ -20,8 +21,9 @@ REPLACED = 50
 SECRET = ("secret", "coalmine-ca", "-n", "coalmine-system")
 
 
-async def change_weights(bench: Any, kube: Any, load: Any) -> None:
-    for step in range(WEIGHTS):
+async def change_weights(bench: Any, kube: Any, load: Any, *others: asyncio.Task[None]) -> None:
+    """Change them so often, and on until the others are done."""
+    for step in itertools.takewhile(lambda n: n < WEIGHTS or not all(o.done() for o in others), itertools.count()):
         share = (10, 50, 100, 0)[step % 4]
         await bench.weight(kube, share)
         await load.reaches("v1" if share < 50 else "v2")
@@ -65,7 +67,7 @@ async def test_nothing_fails_while_everything_changes(bench, kube, make_load):
     async with make_load() as load, asyncio.timeout(300), asyncio.TaskGroup() as group:
         pods = group.create_task(replace_pods(bench))
         root = group.create_task(exchange_root(bench))
-        group.create_task(change_weights(bench, kube, load))
+        group.create_task(change_weights(bench, kube, load, pods, root))
         serials = group.create_task(watch_certificates(bench, pods, root))
     assert load.failed == {}
     assert len(serials.result()) > ROTATIONS
