@@ -143,14 +143,15 @@ class AdsServer:
             self._publish_some()
 
     def _publish_some(self) -> None:
-        for _ in range(min(_AT_ONCE, len(self._todo))):
-            stream = self._todo.popleft()
+        some = [self._todo.popleft() for _ in range(min(_AT_ONCE, len(self._todo)))]
+        if self._todo:  # asked for first: whatever goes wrong with some, the others get theirs
+            asyncio.get_running_loop().call_soon(self._publish_some)
+        for stream in some:
             if stream in self._streams.get(stream.proxy, ()):
                 self._offer(stream)
         self._offer_waiting()
-        self._changed()
-        if self._todo:
-            asyncio.get_running_loop().call_soon(self._publish_some)
+        if not self._todo:
+            self._changed()
 
     def session(self, proxy: str) -> Session | None:
         """Return the session of the proxy's newest stream."""

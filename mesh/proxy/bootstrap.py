@@ -88,10 +88,7 @@ def bootstrap(
         "admin": {"address": _address(admin, ADMIN_PORT), "ignore_global_conn_limit": True},
         "dynamic_resources": _dynamic_resources(),
         "static_resources": {
-            "clusters": [
-                _control_plane(settings),
-                *probe_clusters,
-            ],
+            "clusters": [_control_plane(settings), *probe_clusters],
             "listeners": [_readiness(pod_ip), *probe_listeners],
         },
         "stats_config": _stats_config(),

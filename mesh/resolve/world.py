@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from mesh.api.virtualservice import VirtualServiceSpec
     from mesh.ir.gateways import Credential
     from mesh.ir.services import Endpoint, Service, ServiceKey, Workload
-    from mesh.ir.traffic import Split
     from mesh.resolve.authz import PolicyRule
     from mesh.resolve.rules import Rule
 
@@ -161,10 +160,6 @@ class World:
         return Sidecars(self.sidecar_resources)
 
     @cached_property
-    def _upstreams(self) -> UpstreamResolver:
-        return UpstreamResolver(self.services, self._reached, self.treatments, self._backends)
-
-    @cached_property
     def outbounds(self) -> Outbounds:
         """Whom callers may call, made for each scope."""
         return Outbounds(
@@ -173,12 +168,8 @@ class World:
             self.sidecars,
             routing=self.routing,
             splits=self.splits.applied,
-            upstreams=self._upstreams,
+            upstreams=UpstreamResolver(self.services, self._reached, self.treatments, self.splits.backend_of()),
         )
-
-    @cached_property
-    def _backends(self) -> dict[ServiceKey, Split]:
-        return self.splits.backend_of()
 
     @cached_property
     def ingress(self) -> Gateways:

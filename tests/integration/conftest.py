@@ -121,6 +121,13 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
 
 
 @pytest.fixture(scope="module")
+def own_cluster(clusters: Clusters) -> Iterator[LocalCluster]:
+    """What ``cluster`` is where files start a mesh."""
+    with clusters.alone() as alone:
+        yield alone
+
+
+@pytest.fixture(scope="module")
 def cluster(clusters: Clusters) -> LocalCluster:
     """The plain cluster, which all tests share that do not ask for another one."""
     return clusters.plain()

@@ -120,10 +120,8 @@ class Bank:
 
 
 @pytest.fixture(scope="module")
-def cluster(clusters: Any) -> Iterator[LocalCluster]:
-    """A cluster without another mesh's objects."""
-    with clusters.alone() as alone:
-        yield alone
+def cluster(own_cluster: LocalCluster) -> LocalCluster:
+    return own_cluster
 
 
 @pytest.fixture(scope="module")

@@ -210,10 +210,8 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="module")
-def cluster(clusters: Any) -> Iterator[LocalCluster]:
-    """A cluster without another mesh's objects."""
-    with clusters.alone() as alone:
-        yield alone
+def cluster(own_cluster: LocalCluster) -> LocalCluster:
+    return own_cluster
 
 
 @pytest.fixture(scope="module")
