@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from crds.base import Resource, ServiceName
 from crds.schema import Rule, list_map, rules
 from mesh.api.plaintext import Bypass
+from mesh.api.splitroutes import Mirror, SessionAffinity, SplitRoute
 from mesh.api.wire import PositiveTime
 
 __all__ = [
@@ -54,8 +55,21 @@ class Backend(Resource):
     weight: Annotated[int, Field(ge=0, le=FULL, description="Percent of the requests.")]
 
 
+_TWICE = "has a weight and would get these requests twice: give it weight 0 or leave the mirror out"
+
+
 class TrafficSplitSpec(Resource):
     """Desired split. The weights add up to 100."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                rule="!has(self.mirror) || self.backends.all(b, b.service != self.mirror.service || b.weight == 0)",
+                message=_TWICE,
+                field_path=".mirror.service",
+            )
+        )
+    )
 
     service: Annotated[
         ServiceName, Field(description="The host whose requests are split: a Service in this namespace.")
@@ -82,6 +96,18 @@ class TrafficSplitSpec(Resource):
             },
         ),
     ]
+    routes: Annotated[
+        tuple[SplitRoute, ...],
+        Field(
+            max_length=8,
+            description="Requests that go to one Service before the weights apply; the first that matches is used.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    mirror: Annotated[Mirror | None, Field(description="Copies of requests for a Service that answers nobody.")] = None
+    session_affinity: Annotated[
+        SessionAffinity | None, Field(description="Callers stay on their side, told by a cookie.")
+    ] = None
     outlier_detection: Annotated[
         OutlierDetection, Field(description="Applied to every backend, under what a DestinationRule says.")
     ] = OutlierDetection()
@@ -93,6 +119,13 @@ class TrafficSplitSpec(Resource):
             raise ValueError(msg)
         if len({b.service for b in self.backends}) != len(self.backends):
             msg = "spec.backends: a service is named twice: name each once"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _mirrored_once(self) -> TrafficSplitSpec:
+        if self.mirror and any(b.service == self.mirror.service and b.weight for b in self.backends):
+            msg = f"spec.mirror.service: {self.mirror.service} {_TWICE}"
             raise ValueError(msg)
         return self
 
