@@ -11,6 +11,7 @@ from crds.base import Resource, ResourceName, ServiceName
 from crds.schema import Rule, rules
 from mesh.api.trafficsplit import OutlierDetection
 from rollouts.api.analysis import Analysis, ErrorAnalysis, LatencyAnalysis, OnInconclusive, OnOutlierPod
+from rollouts.api.hooks import Hooks
 from rollouts.api.lifecycle import RollbackWindow
 from rollouts.api.schedule import Freeze, ReleaseWindow
 from rollouts.api.status import (
@@ -112,6 +113,7 @@ class RolloutSpec(Resource):
     scale_down_delay_seconds: Annotated[
         int, Field(ge=0, description="How long the canary's pods stay after a rollback, for a look at them.")
     ] = 30
+    hooks: Hooks = ()
     depends_on: Annotated[
         tuple[ResourceName, ...],
         Field(
