@@ -24,6 +24,7 @@ from rollouts.api.status import (
     WeightStatus,
 )
 from rollouts.api.steps import DEFAULT_STEPS, Approval, Pause, Step
+from rollouts.api.strategies import SessionAffinity, Strategy
 
 __all__ = [
     "DEFAULT_STEPS",
@@ -44,7 +45,9 @@ __all__ = [
     "RolloutSpec",
     "RolloutStatus",
     "Router",
+    "SessionAffinity",
     "Step",
+    "Strategy",
     "Version",
     "WeightStatus",
     "WorkloadRef",
@@ -68,6 +71,7 @@ class Router(Resource):
     type: Annotated[Literal["Coalmine"], Field(description="Coalmine: the included mesh.")] = "Coalmine"
 
 
+_STEPS_AND_STRATEGY = "spec.steps belongs to the strategy canary: remove steps, or remove spec.strategy"
 _NO_SERVICE_NAME = "a Service cannot have the workload's name (a DNS label of at most 63 characters): set spec.service to the one that clients call"
 
 
@@ -80,7 +84,14 @@ class RolloutSpec(Resource):
                 rule="has(self.service) || self.workloadRef.name.matches('^[-a-z0-9]{1,63}$')",
                 message=_NO_SERVICE_NAME,
                 field_path=".workloadRef.name",
-            )
+            ),
+            Rule(
+                # The API server fills in the default steps: they are nobody's.
+                rule="!has(self.strategy) || has(self.strategy.canary) || (self.steps.size() == 3"
+                " && self.steps.all(s, has(s.setWeight)) && self.steps.map(s, s.setWeight) == [10, 50, 100])",
+                message=_STEPS_AND_STRATEGY,
+                field_path=".steps",
+            ),
         )
     )
 
@@ -92,6 +103,9 @@ class RolloutSpec(Resource):
         ),
     ] = None
     router: Annotated[Router, Field(description="Which mesh moves the traffic.")] = Router()
+    strategy: Annotated[
+        Strategy | None, Field(description="How a release goes; by default canary, which is spec.steps.")
+    ] = None
     steps: Annotated[
         tuple[Step, ...],
         Field(
@@ -103,6 +117,12 @@ class RolloutSpec(Resource):
         ),
     ] = DEFAULT_STEPS
     analysis: Annotated[Analysis, Field(description="How each setWeight step is judged.")] = Analysis()
+    session_affinity: Annotated[
+        SessionAffinity | None,
+        Field(
+            description="Keep each user on the version where they were sent first, while a release runs; off by default."
+        ),
+    ] = None
     outlier_detection: Annotated[
         OutlierDetection,
         Field(description="When a pod, of either version, is taken out of load balancing. The defaults are safe."),
@@ -155,6 +175,25 @@ class RolloutSpec(Resource):
         if self.service is None and not re.fullmatch("[-a-z0-9]{1,63}", self.workload_ref.name):
             msg = f"spec.workloadRef.name: {_NO_SERVICE_NAME}"
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _steps_or_strategy(self) -> RolloutSpec:
+        if self.strategy is not None and self.strategy.canary is None and self.steps != DEFAULT_STEPS:
+            raise ValueError(_STEPS_AND_STRATEGY)
+        return self
+
+    @model_validator(mode="after")
+    def _mirrors_before_weights(self) -> RolloutSpec:
+        weight = 0
+        for number, step in enumerate(self.steps):
+            weight = weight if step.weight is None else step.weight
+            if weight and step.set_mirror_route is not None and step.set_mirror_route.percentage:
+                msg = (
+                    f"spec.steps[{number}].setMirrorRoute: the canary has {weight} % of the requests here, and would get"
+                    " some of them twice: mirror before the first weight above 0"
+                )
+                raise ValueError(msg)
         return self
 
     @property
