@@ -45,6 +45,10 @@ def split(backends, **more):
     )
 
 
+def route(match):
+    return split([("a", 100)], routes=[{"match": [match], "service": "b"}])
+
+
 @pytest.fixture
 def dry_run(kubectl):
     """Asks the API server what it would say to a manifest; nothing is stored."""
@@ -230,6 +234,21 @@ def test_conditions_of_two_writers_are_merged_by_type(apply, kubectl, namespace)
         (split([("a", 50), ("a", 50)]), "spec.backends: Invalid value: a service is named twice"),
         (split([("a", 101), ("b", -1)]), "spec.backends[0].weight"),
         (split([("a", 100)], backend=1), "spec.backend is not a field of a TrafficSplit"),
+        (
+            split([("a", 90), ("b", 10)], mirror={"service": "b"}),
+            "spec.mirror.service: Invalid value: has a weight",
+        ),
+        (
+            split([("a", 100)], routes=[{"match": [{}], "service": "b"}]),
+            "spec.routes[0].match[0]: Invalid value: says nothing to compare",
+        ),
+        (
+            route({"headers": {"x": {"exact": "a", "prefix": "a"}}}),
+            "exact, prefix and regex exclude each other: keep one",
+        ),
+        (route({"cookies": {"a b": {}}}), "a key is no name of a header or a cookie: write letters, digits and -"),
+        (route({"header": {}, "headers": {"x": {}}}), "spec.routes[].match[].header is not a field of a TrafficSplit"),
+        (split([("a", 100)], sessionAffinity={"cookie": "a;b"}), "spec.sessionAffinity.cookie"),
     ],
 )
 def test_a_split_that_cannot_be_is_refused(dry_run, text, said):
@@ -245,6 +264,18 @@ def test_a_split_gets_the_safe_outlier_detection(dry_run):
         "baseEjectionTime": "30s",
         "maxEjectionPercent": 50,
     }
+
+
+def test_a_split_may_have_routes_a_mirror_and_affinity(dry_run):
+    text = split(
+        [("a", 100), ("b", 0)],
+        routes=[{"match": [{"headers": {"x-tester": {"exact": "yes"}}}, {"cookies": {"tester": {}}}], "service": "b"}],
+        mirror={"service": "b", "match": [{"headers": {"x-copy": {"regex": "a|b"}}}]},
+        sessionAffinity={},
+    )
+    spec = json.loads(dry_run(text))["spec"]
+    assert spec["sessionAffinity"] == {"cookie": "coalmine-affinity", "maxAge": "24h"}
+    assert (spec["mirror"]["percent"], spec["routes"][0]["match"][1]) == (100, {"cookies": {"tester": {}}})
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1", "v1alpha3"])
