@@ -12,6 +12,7 @@ from analysis.judges.cells import cells_of
 from analysis.judges.errors import BadCounts, errors_of
 from analysis.judges.gross import gross_errors, gross_latency
 from analysis.judges.latency import Latency, latency_of
+from analysis.judges.objectives import exceeds
 from analysis.judges.values import judge_value
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _error_metrics(
     promotion = Promotion(*warm.promotion(policy, step_row))
     found = [Metric("errors", warm.rollback(policy, exact=exact), thresholds["errors"], warm, promotion, without)]
     if policy.slo is not None:
-        found.append(Metric("slo", warm.simple(0.0, policy.slo), thresholds["slo"], warm))
+        found.append(Metric("slo", exceeds(warm, policy.slo).wealth, thresholds["slo"], warm))
     return found
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from analysis.model.objective import Objective
 
 __all__ = ["DEFAULT_BOUNDS_MS", "ErrorPolicy", "LatencyPolicy", "Policy"]
 
@@ -61,6 +64,7 @@ class Policy:
         latency: Policy for latency; None when it is not judged.
         rollback_alpha: Probability of ever rolling back a canary that is as good as the baseline.
         promotion_alpha: Probability of ever promoting a canary that is worse by the margin.
+        objectives: Service level objectives, which are judged by ``judge_objectives``.
     """
 
     bounds_ms: tuple[float, ...]
@@ -68,3 +72,4 @@ class Policy:
     latency: LatencyPolicy | None = field(default_factory=LatencyPolicy)
     rollback_alpha: float = 0.01
     promotion_alpha: float = 0.05
+    objectives: tuple[Objective, ...] = ()
