@@ -83,11 +83,9 @@ class Shop:
     def _available(self, deployment: str) -> None:
         self.kubectl("wait", "--for=condition=Available", f"deployment/{deployment}", "--timeout=120s")
 
-    def rollout(self, **spec: Any) -> None:
-        body = {"workloadRef": {"name": "payment"}, "scaleDownDelaySeconds": 2, "analysis": QUICK, **spec}
-        self.apply(
-            {"apiVersion": "coalmine.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "payment"}, "spec": body}
-        )
+    def rollout(self, name: str = "payment", **spec: Any) -> None:
+        body = {"workloadRef": {"name": name}, "scaleDownDelaySeconds": 2, "analysis": QUICK, **spec}
+        self.apply({"apiVersion": "coalmine.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": name}, "spec": body})
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         try:
@@ -99,7 +97,10 @@ class Shop:
 
     @property
     def status(self) -> dict[str, Any]:
-        found = self.get("rollout", "payment")
+        return self.status_of("payment")
+
+    def status_of(self, name: str) -> dict[str, Any]:
+        found = self.get("rollout", name)
         assert found is not None
         return {"phase": "", "message": "", **found.get("status", {})}
 
