@@ -4,6 +4,9 @@ Either a MutatingAdmissionPolicy, which the API server evaluates itself (v1 from
 a webhook that the controller serves. Both fail closed: while the hold cannot be evaluated, a labelled Deployment's
 template cannot change, and everything else about it can.
 
+A held Deployment stays held until somebody resumes it in so many words: whoever replaces it, or applies a manifest that
+says ``paused: false``, says nothing about the release that is under way.
+
 The hold also keeps the label on a Deployment that is replaced without it: the next change is held as well.
 """
 
@@ -12,7 +15,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from rollouts.api.names import GROUP, ROLE_LABEL, ROLLOUT_LABEL
+from rollouts.api.names import FIELD_MANAGER, GROUP, ROLE_LABEL, ROLLOUT_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HOLD_NAME",
     "HOLD_PATH",
+    "RESUMERS",
     "Hold",
     "hold_patch",
     "policy_objects",
@@ -34,7 +38,15 @@ HOLD_NAME: Final = f"hold.{GROUP}"
 HOLD_PATH: Final = "/hold"
 WEBHOOK_TIMEOUT_SECONDS: Final = 5
 _POLICY_VERSIONS: Final = ("v1", "v1beta1")
-_CHANGES: Final = {"name": "template-changes", "expression": "object.spec.template != oldObject.spec.template"}
+RESUMERS: Final = ("kubectl-rollout", "kubectl-patch", "kubectl-edit", FIELD_MANAGER)
+"""Field managers that mean what they write when they end a pause: people with kubectl, and the controller."""
+_MANAGER: Final = "has(request.options) && has(request.options.fieldManager) ? request.options.fieldManager : ''"
+_HELD: Final = {
+    "name": "template-changes-or-pause-is-dropped",
+    "expression": "object.spec.template != oldObject.spec.template || "
+    "(has(oldObject.spec.paused) && oldObject.spec.paused && !(has(object.spec.paused) && object.spec.paused) && "
+    f"!(({_MANAGER}) in {list(RESUMERS)}))",
+}
 _LABELS: Final = {"app.kubernetes.io/part-of": "coalmine"}
 _SELECTOR: Final = {
     "matchExpressions": [
@@ -100,7 +112,7 @@ def policy_objects(version: str = "v1") -> list[dict[str, Any]]:
             "objectSelector": _SELECTOR,
             "resourceRules": [_DEPLOYMENT_UPDATES],
         },
-        "matchConditions": [_CHANGES],
+        "matchConditions": [_HELD],
         "mutations": [
             {
                 "patchType": "ApplyConfiguration",
@@ -137,9 +149,9 @@ def webhook_objects(client_config: Mapping[str, Any]) -> list[dict[str, Any]]:
         "rules": [_DEPLOYMENT_UPDATES],
         "sideEffects": "None",
         "timeoutSeconds": WEBHOOK_TIMEOUT_SECONDS,
-        # The API server asks the webhook only about changed templates: scaling works while the controller is down.
+        # The API server asks the webhook only about what it may have to hold: scaling works while the controller is down.
         # Servers before 1.27 ignore this, and the webhook answers the same.
-        "matchConditions": [_CHANGES],
+        "matchConditions": [_HELD],
     }
     return [
         {
@@ -151,9 +163,16 @@ def webhook_objects(client_config: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def hold_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the JSON patch that holds an update of a labelled Deployment; empty when there is nothing to hold."""
-    if old["spec"]["template"] == new["spec"]["template"]:
+def hold_patch(old: Mapping[str, Any], new: Mapping[str, Any], manager: str = "") -> list[dict[str, Any]]:
+    """Return the JSON patch that holds an update of a labelled Deployment; empty when there is nothing to hold.
+
+    Args:
+        old: The Deployment as it is.
+        new: What it shall become.
+        manager: The request's field manager; empty where it names none.
+    """
+    resumed = old["spec"].get("paused") and not new["spec"].get("paused")
+    if old["spec"]["template"] == new["spec"]["template"] and (not resumed or manager in RESUMERS):
         return []
     patch: list[dict[str, Any]] = [{"op": "add", "path": "/spec/paused", "value": True}]
     name = (old["metadata"].get("labels") or {}).get(ROLLOUT_LABEL)
@@ -179,4 +198,5 @@ def review(request: Mapping[str, Any]) -> list[dict[str, Any]]:
             f"correct the rules of MutatingWebhookConfiguration {HOLD_NAME}"
         )
         raise ValueError(msg)
-    return hold_patch(request["oldObject"], request["object"])
+    manager = (request.get("options") or {}).get("fieldManager") or ""
+    return hold_patch(request["oldObject"], request["object"], manager)

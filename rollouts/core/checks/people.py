@@ -6,6 +6,7 @@ from rollouts.api.names import (
     ABORT_ANNOTATION,
     PROMOTE_ANNOTATION,
     RETRY_ANNOTATION,
+    ROLLOUT_LABEL,
 )
 from rollouts.core.context import Context, Signal
 from rollouts.core.machine import Event, State
@@ -26,9 +27,11 @@ def overridden(c: Context) -> Signal | None:
     """Did somebody resume the Deployment?"""
     if c.paused or c.reverted:
         return None
+    known = ROLLOUT_LABEL in c.deployment.labels
+    how = "was resumed" if known else "was deleted and made anew, which nothing can hold"
     return Signal(
         Event.OVERRIDE,
-        f"Deployment {c.names.workload} was resumed: revision {c.revision} is shipped without waiting for the judge",
+        f"Deployment {c.names.workload} {how}: revision {c.revision} is shipped without waiting for the judge",
     )
 
 

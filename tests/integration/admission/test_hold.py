@@ -115,6 +115,30 @@ async def test_letting_it_go_is_not_held(hold, run, namespace, state):
     assert not paused(await state())
 
 
+async def test_only_who_means_to_resume_ends_the_hold(hold, run, namespace, state, deployment_manifest):
+    await run("set", "image", "-n", namespace, "deployment/pay", "c=pay:2")
+    again = deployment_manifest("pay:2", labelled=False)
+    applied = deployment_manifest("pay:2", labelled=False, paused=False, replicas=3)
+    await run("replace", "-n", namespace, "-f", "-", stdin=json.dumps(again))
+    found = await state()
+    assert paused(found)
+    assert found["metadata"]["labels"] == {ROLLOUT_LABEL: "pay"}
+    for command in (
+        ("replace",),
+        ("apply",),
+        ("apply", "--server-side", "--force-conflicts"),
+        ("replace", "--field-manager=helm"),
+    ):
+        await run(*command, "-n", namespace, "-f", "-", stdin=json.dumps(applied))
+        found = await state()
+        assert (paused(found), found["spec"]["replicas"]) == (True, 3), command
+    patch = ("patch", "-n", namespace, "deployment/pay", "--type=merge", "-p", '{"spec":{"paused":null}}')
+    await run(*patch, "--field-manager=node-fetch")
+    assert paused(await state())
+    await run(*patch)
+    assert not paused(await state())
+
+
 async def test_rollout_status_waits_while_held(hold, run, namespace, state):
     await run("set", "image", "-n", namespace, "deployment/pay", "c=pay:2")
     generation = (await state())["metadata"]["generation"]

@@ -7,6 +7,7 @@ import pytest
 from rollouts.api.admission import (
     HOLD_NAME,
     HOLD_PATH,
+    RESUMERS,
     hold_patch,
     policy_objects,
     policy_version,
@@ -55,6 +56,32 @@ def test_what_leaves_the_template_alone_is_left_alone():
     new["spec"]["replicas"] = 7
     new["spec"]["paused"] = False
     assert hold_patch(OLD, new) == []
+
+
+def held(**spec):
+    old = copy.deepcopy(OLD)
+    old["spec"] |= spec
+    return old
+
+
+@pytest.mark.parametrize("manager", ["", "kubectl-replace", "helm", "kustomize-controller", "argocd-controller"])
+@pytest.mark.parametrize("new", [held(), held(paused=False), held(paused=False, replicas=7)])
+def test_an_applier_that_says_nothing_of_the_pause_does_not_end_it(manager, new):
+    assert hold_patch(held(paused=True), new, manager) == [{"op": "add", "path": "/spec/paused", "value": True}]
+
+
+@pytest.mark.parametrize("manager", RESUMERS)
+def test_whoever_means_to_resume_resumes(manager):
+    assert hold_patch(held(paused=True), held(), manager) == []
+    assert hold_patch(held(paused=True), changed(**OLD["metadata"]["labels"]), manager) != []
+
+
+def test_the_review_tells_who_asks():
+    resource = {"operation": "UPDATE", "resource": {"resource": "deployments"}}
+    request = {**resource, "oldObject": held(paused=True), "object": held()}
+    assert review({**request, "options": {"fieldManager": "kubectl-rollout"}}) == []
+    assert review({**request, "options": {"fieldManager": "helm"}}) != []
+    assert review({**request, "options": None}) == review(request) != []
 
 
 @pytest.mark.parametrize(
