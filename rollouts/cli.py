@@ -56,6 +56,21 @@ def controller() -> None:
     type=click.IntRange(min=1),
     help="How many releases may be under way at once; the others wait. Any number without it.",
 )
+@click.option(
+    "--leader-elect/--no-leader-elect",
+    default=None,
+    help="Act only while holding a Lease, so that several controllers may run: the default in a pod; with --kubeconfig "
+    "it has to be asked for.",
+)
+@click.option("--lease-name", default="coalmine-controller", show_default=True, help="The Lease's name.")
+@click.option("--lease-namespace", help="Its namespace; without it, the pod's own, or default outside of a cluster.")
+@click.option(
+    "--lease-seconds",
+    type=click.IntRange(min=3),
+    default=15,
+    show_default=True,
+    help="After how many seconds without a renewal another controller takes over.",
+)
 @click.option("--verbose", is_flag=True, help="Log every conflict and retry too.")
 def run(  # noqa: PLR0917 - click passes them by name
     kubeconfig: Path | None,
@@ -70,10 +85,15 @@ def run(  # noqa: PLR0917 - click passes them by name
     otlp_token_file: Path | None,
     health_address: str,
     max_releases: int | None,
+    lease_name: str,
+    lease_namespace: str | None,
+    lease_seconds: int,
     *,
+    leader_elect: bool | None,
     verbose: bool,
 ) -> None:
     """Run the controller until it gets SIGTERM."""
+    from rollouts.engine.leader import LeaseSettings, own_namespace  # noqa: PLC0415
     from rollouts.wiring.run import Options  # noqa: PLC0415 - kopf and aiohttp load only where they are needed
     from rollouts.wiring.run import run as run_controller  # noqa: PLC0415
 
@@ -81,6 +101,8 @@ def run(  # noqa: PLR0917 - click passes them by name
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    elects = kubeconfig is None if leader_elect is None else leader_elect
+    lease = LeaseSettings(lease_namespace or own_namespace(), lease_name, lease_seconds) if elects else None
     options = Options(
         kubeconfig=kubeconfig,
         mesh_url=mesh_url,
@@ -94,6 +116,7 @@ def run(  # noqa: PLR0917 - click passes them by name
         tls_key=tls_key,
         ca_file=ca_file,
         max_releases=max_releases,
+        lease=lease,
     )
     try:
         asyncio.run(run_controller(options))

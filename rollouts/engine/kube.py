@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 from kubernetes.aio import client, config
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-__all__ = ["APPLY", "MERGE", "STRATEGIC", "ConflictError", "Kube", "KubeError", "connect", "object_path"]
+__all__ = [
+    "APPLY", "MERGE", "STRATEGIC", "ConflictError", "Kube", "KubeError", "NotLeaderError", "connect", "object_path",
+]  # fmt: skip
 
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
-_TIMEOUT_SECONDS: Final = 30
+_TIMEOUT_SECONDS: Final = 30.0
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 _ERRORS_FROM: Final = 400
@@ -41,11 +43,32 @@ class ConflictError(KubeError):
     """The object changed since it was seen, or exists already: look again."""
 
 
+class NotLeaderError(KubeError):
+    """Another replica may lead by now: nothing was sent."""
+
+
 class Kube:
     """A connection to the API server that speaks plain JSON objects."""
 
-    def __init__(self, api: client.ApiClient) -> None:
+    def __init__(self, api: client.ApiClient, left: Callable[[], float] | None = None) -> None:
         self._api = api
+        self._left = left
+
+    def guarded(self, left: Callable[[], float]) -> Kube:
+        """Return the same connection for one who writes only while it leads.
+
+        Args:
+            left: For how many more seconds it surely does.
+        """
+        return Kube(self._api, left)
+
+    def _patience(self, method: str) -> float:
+        """Return how long a request may take: a write no longer than the lease surely holds."""
+        if method == "GET" or self._left is None:
+            return _TIMEOUT_SECONDS
+        if (left := self._left()) <= 0:
+            raise NotLeaderError(0, "NotLeader", f"{method}: this controller does not lead (any more)")
+        return min(_TIMEOUT_SECONDS, left)
 
     async def request(
         self,
@@ -59,6 +82,7 @@ class Kube:
         """Return the answer; None when there is nothing at the path.
 
         Raises:
+            NotLeaderError: It would be a write of one who does not lead.
             ConflictError: Status 409.
             KubeError: Any other refusal.
         """
@@ -71,7 +95,7 @@ class Kube:
             auth_settings=["BearerToken"],
         )
         try:
-            answer = await self._api.call_api(method, url, headers, sent, post, _request_timeout=_TIMEOUT_SECONDS)
+            answer = await self._api.call_api(method, url, headers, sent, post, _request_timeout=self._patience(method))
         except client.ApiException as error:
             raise _refusal(int(error.status or 0), str(error.body or error.reason)) from None
         data = await answer.read()  # type: ignore[no-untyped-call]
@@ -118,6 +142,8 @@ _PLURALS: Final = {
     "TrafficSplit": "trafficsplits",
     "Event": "events",
     "ConfigMap": "configmaps",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "Lease": "leases",
 }
 
 

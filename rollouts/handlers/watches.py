@@ -76,20 +76,28 @@ def _names(rollout: Mapping[str, Any]) -> tuple[str, ...]:
     return (names.workload, names.host, names.canary_deployment, names.canary_service) if names else ()
 
 
-def watches(cache: Cache, trigger: Callable[[Key], None], forget: Callable[[Key], None]) -> kopf.OperatorRegistry:
+def watches(
+    cache: Cache, trigger: Callable[[Key], None], forget: Callable[[Key], None], warm: Callable[[], None]
+) -> kopf.OperatorRegistry:
     """Return a registry whose handlers feed ``cache`` and call ``trigger``.
 
-    kopf runs no event handler before every index has seen all objects that exist: that is how the first decision
-    comes after the whole cluster is known.
+    kopf runs no event handler before every index has seen all objects that exist: ``warm`` is called from then on, and
+    that is how the first decision comes after the whole cluster is known.
     """
     registry = kopf.OperatorRegistry()
     for group, version, plural in _RESOURCES:
         where = {"group": group, "version": version, "plural": plural, "registry": registry}
-        _watch(where, cache, trigger, forget)
+        _watch(where, cache, trigger, forget, warm)
     return registry
 
 
-def _watch(where: dict[str, Any], cache: Cache, trigger: Callable[[Key], None], forget: Callable[[Key], None]) -> None:
+def _watch(
+    where: dict[str, Any],
+    cache: Cache,
+    trigger: Callable[[Key], None],
+    forget: Callable[[Key], None],
+    warm: Callable[[], None],
+) -> None:
     plural = where["plural"]
 
     @kopf.index(id=f"known-{plural}", **where)
@@ -98,6 +106,7 @@ def _watch(where: dict[str, Any], cache: Cache, trigger: Callable[[Key], None], 
 
     @kopf.on.event(id=f"seen-{plural}", **where)
     async def seen(event: kopf.RawEvent, **_: Any) -> None:
+        warm()
         body: dict[str, Any] = dict(event["object"])
         metadata = body["metadata"]
         key = (metadata.get("namespace", ""), metadata["name"])
@@ -112,13 +121,12 @@ def _watch(where: dict[str, Any], cache: Cache, trigger: Callable[[Key], None], 
             forget(key)
 
 
-async def operate(registry: kopf.OperatorRegistry, kubeconfig: Path | None, *, ready: Any, stop: Any) -> None:
+async def operate(registry: kopf.OperatorRegistry, kubeconfig: Path | None, *, stop: Any) -> None:
     """Run the watches until ``stop`` is set.
 
     Args:
         registry: What ``watches`` returned.
         kubeconfig: How to reach the API server; None in a pod.
-        ready: An asyncio.Event, set when the watches run.
         stop: An asyncio.Event that ends them.
     """
     settings = kopf.OperatorSettings()
@@ -136,7 +144,6 @@ async def operate(registry: kopf.OperatorRegistry, kubeconfig: Path | None, *, r
         settings=settings,
         standalone=True,
         clusterwide=True,
-        ready_flag=ready,
         stop_flag=stop,
         identity=None,
     )

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import time
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -23,16 +24,17 @@ from rollouts.api.admission import Hold
 from rollouts.engine.cache import Cache
 from rollouts.engine.hold import choose_hold, install_policy, install_webhook
 from rollouts.engine.kube import connect
+from rollouts.engine.leader import Elector, LeaseSettings
 from rollouts.engine.measuring import Tools
-from rollouts.engine.queue import WorkQueue
 from rollouts.engine.reconciler import Reconciler
 from rollouts.engine.telemetry import TelemetryStream
 from rollouts.handlers.hold import serve_hold
 from rollouts.handlers.watches import operate, watches
 from rollouts.routers.coalmine import CoalmineRouter
+from rollouts.wiring.duty import Duty
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from analysis.model.counts import Arm
@@ -64,6 +66,8 @@ class Options:
     otlp_token_file: Path | None = None
     mesh_token_file: Path | None = None
     max_releases: int | None = None
+    lease: LeaseSettings | None = None
+    """None: this is the only controller."""
 
 
 async def run(options: Options) -> None:
@@ -77,46 +81,72 @@ async def run(options: Options) -> None:
     async with contextlib.AsyncExitStack() as stack:
         kube = await stack.enter_async_context(connect(options.kubeconfig))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        await _hold(kube, options, stack)
+        elector = _elector(kube, options)
+        writer = kube.guarded(elector.left) if elector else kube
+        install = await _hold(writer, options, stack)
         cache = Cache()
-        queue: WorkQueue
-
-        reconciler = Reconciler(
-            cache=cache,
-            kube=kube,
-            router=CoalmineRouter(),
-            tools=Tools(
-                kube=kube,
-                open_stream=_streams(session, options.mesh_url, options.mesh_token_file),
-                open_counts=_sources(await _receive(options, stack)),
-                clock=time.time,
-            ),
-            trigger=lambda key: queue.trigger(key),  # noqa: PLW0108 - the queue is made below
-            instance=socket.gethostname(),
-            most_releases=options.max_releases,
+        tools = Tools(
+            kube=writer,
+            open_stream=_streams(session, options.mesh_url, options.mesh_token_file),
+            open_counts=_sources(await _receive(options, stack)),
+            clock=time.time,
         )
-        stack.push_async_callback(reconciler.close)
-        queue = WorkQueue(reconciler.reconcile, reconciler.failed)
-        stack.push_async_callback(queue.close)
+
+        def reconciler(trigger: Callable[[Key], None]) -> Reconciler:
+            return Reconciler(
+                cache=cache,
+                kube=writer,
+                router=CoalmineRouter(),
+                tools=tools,
+                trigger=trigger,
+                instance=socket.gethostname(),
+                most_releases=options.max_releases,
+            )
+
+        duty = Duty(cache, reconciler, install, ready.set)
         await _serve_health(options.health_address, ready, stack)
-        await operate(watches(cache, queue.trigger, queue.forget), options.kubeconfig, ready=ready, stop=stop)
+        registry = watches(cache, duty.trigger, duty.forget, duty.warm)
+        await _until_stopped(operate(registry, options.kubeconfig, stop=stop), _act(duty, elector, ready.set))
 
 
-async def _hold(kube: Kube, options: Options, stack: contextlib.AsyncExitStack) -> None:
-    """Put the hold in force before anything is adopted."""
-    hold = await choose_hold(kube, options.hold)
-    if hold is Hold.POLICY:
-        await install_policy(kube)
+def _elector(kube: Kube, options: Options) -> Elector | None:
+    """Return who says whether this process leads; None where it is the only one."""
+    return Elector(kube, options.lease, f"{socket.gethostname()}_{uuid.uuid4()}") if options.lease else None
+
+
+async def _act(duty: Duty, elector: Elector | None, waits: Callable[[], None]) -> None:
+    """Do the duty: always, or while this process leads. Nobody stands for election who does not know everything."""
+    await duty.until_warm()
+    await (elector.run(duty.serve, waits) if elector else duty.serve())
+
+
+async def _until_stopped(watching: Awaitable[None], acting: Awaitable[None]) -> None:
+    """Run both until the watches end, then end the acting in good order."""
+    tasks = [asyncio.ensure_future(watching), asyncio.ensure_future(acting)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in reversed(tasks):
+            task.cancel()
+            await asyncio.wait({task})
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()):
+            raise error
+
+
+async def _hold(kube: Kube, options: Options, stack: contextlib.AsyncExitStack) -> Callable[[], Awaitable[None]]:
+    """Choose the hold, serve it where it is a webhook, and return what puts it in force before anything is adopted."""
+    if await choose_hold(kube, options.hold) is Hold.POLICY:
         _LOG.info("changed templates are held by a MutatingAdmissionPolicy")
-        return
+        return lambda: install_policy(kube)
     address, cert, key, ca = options.webhook_address, options.tls_cert, options.tls_key, options.ca_file
     if not (address and cert and key and ca):
         msg = "the webhook hold needs --webhook-address, --tls-cert, --tls-key and --ca-file"
         raise ValueError(msg)
     runner = await serve_hold(address, cert, key)
     stack.push_async_callback(runner.cleanup)
-    await install_webhook(kube, address, ca.read_bytes())
     _LOG.info("changed templates are held by a webhook at %s", address)
+    return lambda: install_webhook(kube, address, ca.read_bytes())
 
 
 def _streams(
@@ -157,7 +187,7 @@ async def _receive(options: Options, stack: contextlib.AsyncExitStack) -> Receiv
 
 
 async def _serve_health(address: str, ready: asyncio.Event, stack: contextlib.AsyncExitStack) -> None:
-    """Serve ``/healthz`` (the process runs) and ``/readyz`` (the watches run)."""
+    """Serve ``/healthz`` (the process runs) and ``/readyz`` (it knows the cluster, and leads or stands by)."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok")

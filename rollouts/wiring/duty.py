@@ -1,0 +1,76 @@
+"""What only the controller that leads does: reconcile. A term begins with nothing remembered, and with warm caches."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from rollouts.engine.queue import WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from rollouts.engine.cache import Cache, Key
+    from rollouts.engine.reconciler import Reconciler
+
+__all__ = ["Duty"]
+
+
+class Duty:
+    """Takes the watches' triggers to the present term's queue; while nobody serves one, they are left out."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        make: Callable[[Callable[[Key], None]], Reconciler],
+        prepare: Callable[[], Awaitable[None]],
+        began: Callable[[], None],
+    ) -> None:
+        """Make one that is off duty.
+
+        Args:
+            cache: What the watches tell.
+            make: Makes a term's reconciler, given what triggers a Rollout.
+            prepare: Done first in each term.
+            began: Called when a term has begun.
+        """
+        self._cache = cache
+        self._make = make
+        self._prepare = prepare
+        self._began = began
+        self._queue: WorkQueue | None = None
+        self._warm = asyncio.Event()
+
+    def trigger(self, key: Key) -> None:
+        """Ask for a look at a Rollout."""
+        if self._queue is not None:
+            self._queue.trigger(key)
+
+    def forget(self, key: Key) -> None:
+        """End a Rollout's worker."""
+        if self._queue is not None:
+            self._queue.forget(key)
+
+    def warm(self) -> None:
+        """Say that the cache holds all that there is."""
+        self._warm.set()
+
+    async def until_warm(self) -> None:
+        """Wait until the cache holds all that there is: nothing may be decided before."""
+        await self._warm.wait()
+
+    async def serve(self) -> None:
+        """Reconcile until cancelled."""
+        await self._prepare()
+        reconciler = self._make(self.trigger)
+        queue = WorkQueue(reconciler.reconcile, reconciler.failed)
+        try:
+            self._queue = queue
+            for key in list(self._cache.rollouts):
+                queue.trigger(key)
+            self._began()
+            await asyncio.Event().wait()
+        finally:
+            self._queue = None
+            await queue.close()
+            await reconciler.close()
