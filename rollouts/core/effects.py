@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["announce", "settle", "transition"]
 
 _HISTORY: Final = 10
-_ANNOUNCEMENTS: Final = 8
+_ANNOUNCEMENTS: Final = 16
+"""More than one decision makes, so that what was not told of the one before is still there."""
 _NOTE_LENGTH: Final = 1000
 """events.k8s.io takes at most 1,024 bytes."""
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from rollouts.api.rollout import RolloutStatus
     from rollouts.core.actions import Action, Plan
+    from rollouts.core.notes import Announcement
     from rollouts.core.observed import Subject
     from rollouts.engine.cache import Cache, Key
     from rollouts.engine.kube import Kube
@@ -151,13 +152,18 @@ class Reconciler:
 
     async def _carry_out(self, key: Key, body: Mapping[str, Any], subject: Subject, plan: Plan) -> None:
         await self._apply(key, subject, (a for a in plan.actions if isinstance(a, ClearFailed)))
+        # What an earlier process decided may push out what it had no time to tell.
+        await self._tell(subject, Notes.read(subject.status.internal).announcements)
         await self._write_status(key, body, subject, plan.status)
-        for announcement in plan.events:
+        await self._tell(subject, plan.events)
+        await self._apply(key, subject, (a for a in plan.actions if not isinstance(a, ClearFailed)))
+
+    async def _tell(self, subject: Subject, announcements: Iterable[Announcement]) -> None:
+        for announcement in announcements:
             if announcement.number > self._posted.get(subject.uid, 0):
                 if self._clock() - announcement.at < _MOST_EVENTS_AGE:
                     await post_event(self._kube, subject, announcement, self._instance)
                 self._posted[subject.uid] = announcement.number
-        await self._apply(key, subject, (a for a in plan.actions if not isinstance(a, ClearFailed)))
 
     async def _apply(self, key: Key, subject: Subject, actions: Iterable[Action]) -> None:
         for action in actions:
