@@ -33,6 +33,9 @@ class PodWindow(Resource):
     route: Annotated[
         str, Field(description="The kind of request, such as read or GET /api/orders; empty where not told apart.")
     ] = ""
+    mirrored: Annotated[
+        bool, Field(description="Copies of requests: they are attempts only, and no caller got their answers.")
+    ] = False
     requests: Annotated[int, Field(ge=0, description="Final answers to callers, after retries.")] = 0
     request_errors: Annotated[int, Field(ge=0, description="Of those, 5xx or no answer.")] = 0
     attempts: Annotated[int, Field(ge=0, description="Tries that reached for this pod, retries included.")] = 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mesh.ir.actions import UNCHANGED
 from mesh.ir.matching import Match, StringMatch
-from mesh.ir.policies import SAFE, OutlierDetection, Policy
+from mesh.ir.policies import OutlierDetection, Policy
 
 if TYPE_CHECKING:
     from mesh.ir.actions import Answer, Cors, Fault, HeaderChanges, Redirect, Rewrite
@@ -26,7 +26,6 @@ __all__ = [
     "Retries",
     "Route",
     "Share",
-    "Split",
     "StringMatch",
     "TcpHost",
     "TcpRoute",
@@ -72,6 +71,8 @@ class Mirror:
 
     cluster: ClusterKey
     percent: float
+    host: ServiceKey | None = None
+    """The Service whose requests telemetry counts them as copies of; None does not count them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,8 @@ class Route:
     cors: Cors | None = None
     hash_keys: tuple[HashKey, ...] = ()
     """What of a request its endpoint is chosen by, for destinations that ask for it."""
+    sticky: bool = False
+    """Whether ``hash_keys`` choose among the destinations, too."""
     host: ServiceKey | None = None
     """The Service that its requests count for in telemetry; None for the virtual host's own."""
 
@@ -233,36 +236,3 @@ class TcpRoute:
     subnets: tuple[str, ...] = ()
     names: tuple[str, ...] | None = None
     idle_timeout: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A TrafficSplit that can be applied.
-
-    Attributes:
-        namespace: Namespace of the TrafficSplit and of its Services.
-        name: Name of the TrafficSplit.
-        uid: Its uid, so that one that was deleted and made again is not taken for the old one.
-        generation: The generation of the spec.
-        service: The host that is split.
-        weights: Backend Service and percent, adding up to 100.
-        outlier_detection: For every backend, under what a DestinationRule says.
-    """
-
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    service: str
-    weights: tuple[tuple[str, int], ...]
-    outlier_detection: OutlierDetection = SAFE
-
-    @property
-    def host(self) -> ServiceKey:
-        """The host that is split."""
-        return (self.namespace, self.service)
-
-    @property
-    def backends(self) -> tuple[ServiceKey, ...]:
-        """The Services that share its requests, those with a weight of 0 among them."""
-        return tuple((self.namespace, backend) for backend, _ in self.weights)

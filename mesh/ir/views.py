@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from mesh.ir.authz import JwtRule
     from mesh.ir.identity import MtlsMode
     from mesh.ir.services import ContainerPort, ServiceKey
-    from mesh.ir.traffic import ClusterKey, Split, TcpHost, Upstream, VirtualHost
+    from mesh.ir.splits import Split
+    from mesh.ir.traffic import ClusterKey, TcpHost, Upstream, VirtualHost
 
 __all__ = ["Capture", "Inbound", "Outbound", "ProxyView"]
 
@@ -50,8 +51,8 @@ class Outbound:
     @property
     def vital(self) -> frozenset[ClusterKey]:
         """Clusters that a split sends requests to; a proxy must have them before it may hear of the weights."""
-        backends = {(s.namespace, b) for s in self.splits for b, w in s.weights if w}
-        return frozenset(u.key for u in self.upstreams if (u.key.namespace, u.key.service) in backends)
+        used = {key for split in self.splits for key in split.used}
+        return frozenset(u.key for u in self.upstreams if u.key.host in used)
 
     def carries(self, host: ServiceKey) -> bool:
         """Say whether requests to the host can leave through this."""

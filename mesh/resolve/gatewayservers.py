@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mesh.api.gateway import GatewayServer, GatewaySpec, ServerTls
     from mesh.api.virtualservice import WeightedDestination
     from mesh.ir.services import ServiceKey, Workload
-    from mesh.ir.traffic import Split
+    from mesh.ir.splits import Split
     from mesh.resolve.problems import Ref
     from mesh.resolve.rules import Rule
     from mesh.resolve.virtualservices import Ruling

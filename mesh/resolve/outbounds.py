@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mesh.ir.services import Service, ServiceKey
-    from mesh.ir.traffic import Split
+    from mesh.ir.splits import Split
     from mesh.resolve.clauses import Caller
     from mesh.resolve.externals import Externals
     from mesh.resolve.sidecars import Sidecars
@@ -70,7 +70,7 @@ class Outbounds:
         services = {(c.namespace, c.service) for c in called}
         services |= reach.known
         splits = [s for key, s in sorted(self._splits.items()) if key in services]
-        services |= {(s.namespace, backend) for s in splits for backend, _ in s.weights}
+        services |= {key for s in splits for key in s.services}
         tcp_hosts = self._tcp_hosts(caller, reach.services, services)
         called = {d.cluster for host in tcp_hosts for route in host.routes for d in route.destinations}
         services |= {(c.namespace, c.service) for c in called}
@@ -95,8 +95,8 @@ class Outbounds:
             hosts: Its hosts.
         """
         services = {(c.namespace, c.service) for c in clusters}
-        splits = [s for _, s in sorted(self._splits.items()) if services & {s.host, *s.backends}]
-        services |= {key for s in splits for key in s.backends}
+        splits = [s for _, s in sorted(self._splits.items()) if services & {s.host, *s.services}]
+        services |= {key for s in splits for key in s.services}
         reach = self._reach(caller, None)
         keys = sorted(services & reach.services.keys())
         upstreams = [u for key in keys for u in self._upstreams.of(caller, key, reach.externals.get(key))]

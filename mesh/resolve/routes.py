@@ -10,6 +10,7 @@ from mesh.resolve import httpactions as actions
 from mesh.resolve.clauses import applies
 from mesh.resolve.hosts import service_key
 from mesh.resolve.httpmatches import to_match
+from mesh.resolve.splitroutes import laid_over
 from mesh.resolve.splits import overlay, overlay_mirrors
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from mesh.api import virtualservice as vs
     from mesh.ir.services import Service, ServiceKey
-    from mesh.ir.traffic import Split
+    from mesh.ir.splits import Split
     from mesh.resolve.clauses import Caller, Clause
     from mesh.resolve.virtualservices import Ruling
 
@@ -40,7 +41,9 @@ class RouteResolver:
 
     def plain(self, cluster: ClusterKey) -> tuple[Route, ...]:
         """Return the routes of a host that no VirtualService speaks of."""
-        return (Route("default", Match(), overlay([Destination(cluster, WHOLE)], self.splits)),)
+        written = [Destination(cluster, WHOLE)]
+        route = Route("default", Match(), overlay(written, self.splits))
+        return tuple(laid_over(route, written, self.splits))
 
     def ruled(self, ruling: Ruling, caller: Caller, host: ServiceKey, port: int) -> tuple[Route, ...]:
         """Return the routes that VirtualServices give a host's port.
@@ -70,10 +73,12 @@ class RouteResolver:
         answer = actions.answer(http.direct_response) if http.direct_response else None
         redirect = actions.redirect(http.redirect, port) if http.redirect else None
         goes_on = not answer and not redirect
-        destinations = self._destinations(clause, port) if goes_on else ()
+        written = self._written(clause, port) if goes_on else []
+        splits = self._over(written)
+        destinations = overlay(written, splits)
         refusal = _refusal(clause) if goes_on and (not destinations or _bad_rewrite(http)) else None
         authority = http.rewrite.authority if http.rewrite else ""
-        return [
+        routes = [
             Route(
                 name=f"{name}.{label}" if label else name,
                 match=match,
@@ -92,10 +97,11 @@ class RouteResolver:
             )
             for label, match in matches
         ]
+        return [laid for route in routes for laid in laid_over(route, written, splits)]
 
-    def _destinations(self, clause: Clause, port: int) -> tuple[Destination, ...]:
+    def _written(self, clause: Clause, port: int) -> list[Destination]:
         alone = len(clause.http.route) == 1
-        found = [
+        return [
             Destination(
                 self.cluster(entry.destination, clause.namespace, port),
                 WHOLE if alone else entry.weight,
@@ -103,14 +109,11 @@ class RouteResolver:
             )
             for entry in clause.http.route
         ]
-        return self._overlaid(found)
 
-    def _overlaid(self, destinations: list[Destination]) -> tuple[Destination, ...]:
-        """Return destinations with the TrafficSplits laid over them, but for ports whose clusters have their own."""
-        own = [d for d in destinations if self._is_tcp(d.cluster)]
-        if not own:
-            return overlay(destinations, self.splits)
-        return overlay(destinations, {k: s for k, s in self.splits.items() if k not in {d.cluster.host for d in own}})
+    def _over(self, destinations: list[Destination]) -> Mapping[ServiceKey, Split]:
+        """Return the TrafficSplits that lie over destinations: none over ports whose clusters have their own."""
+        own = {d.cluster.host for d in destinations if self._is_tcp(d.cluster)}
+        return {k: s for k, s in self.splits.items() if k not in own} if own else self.splits
 
     def _is_tcp(self, cluster: ClusterKey) -> bool:
         service = self.services.get(cluster.host)

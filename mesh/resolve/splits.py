@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from mesh.api.destinationrule import FULL_EJECTION_ANNOTATION
-from mesh.ir.traffic import ClusterKey, Destination, Mirror, Split
+from mesh.ir.splits import Split
+from mesh.ir.traffic import ClusterKey, Destination, Mirror
+from mesh.resolve import splitparts
 from mesh.resolve.policies import SAFE_EJECTION, outlier_detection
 from mesh.resolve.problems import Problem
 
@@ -65,7 +67,7 @@ def resolve_splits(rules: Iterable[Rule[TrafficSplitSpec]], services: Mapping[Se
         if rule.spec is None:
             continue
         split = _split(rule, rule.spec)
-        if text := _unusable(split, services):
+        if text := _unusable(split, rule.spec, services):
             problems.append(Problem(rule.ref, "NotApplied", text))
         elif applied.setdefault(split.host, split) is not split:
             older = applied[split.host].name
@@ -83,23 +85,26 @@ def _split(rule: Rule[TrafficSplitSpec], spec: TrafficSplitSpec) -> Split:
         service=spec.service,
         weights=tuple((b.service, b.weight) for b in spec.backends),
         outlier_detection=outlier_detection(spec.outlier_detection),
+        routes=splitparts.routes(spec),
+        mirror=splitparts.mirror(spec),
+        affinity=splitparts.affinity(spec),
     )
 
 
-def _unusable(split: Split, services: Mapping[ServiceKey, Service]) -> str:
+def _unusable(split: Split, spec: TrafficSplitSpec, services: Mapping[ServiceKey, Service]) -> str:
     """Return why the split cannot be applied; empty when it can."""
     host = services.get(split.host)
     if host is None:
         return f"spec.service: there is no Service {split.service} in namespace {split.namespace}: create it"
-    for index, (backend, weight) in enumerate(split.weights):
+    needed = [(f"spec.backends[{index}].service", b.service) for index, b in enumerate(spec.backends) if b.weight]
+    for where, backend in (*needed, *splitparts.named_services(spec)):
         service = services.get((split.namespace, backend))
-        where = f"spec.backends[{index}].service"
-        if service is None and weight:
+        if service is None:
             return f"{where}: there is no Service {backend} in namespace {split.namespace}: create it"
-        missing = [p.port for p in host.ports if service and service.port(p.port) is None]
-        if missing and weight:
+        missing = [p.port for p in host.ports if service.port(p.port) is None]
+        if missing:
             return f"{where}: Service {backend} has no port {missing[0]}, which {split.service} has: add it"
-    return ""
+    return next(splitparts.part_problems(spec), "")
 
 
 def unjudged_ports(
@@ -139,11 +144,19 @@ def limited_ejection(
             yield Problem(rule.ref, LIMITED, f'{text}annotation {FULL_EJECTION_ANNOTATION}: "true"')
 
 
-def overlay(destinations: Iterable[Destination], splits: Mapping[ServiceKey, Split]) -> tuple[Destination, ...]:
+def overlay(
+    destinations: Iterable[Destination], splits: Mapping[ServiceKey, Split], *, steady: bool = False
+) -> tuple[Destination, ...]:
     """Return destinations with every host that is split replaced by its backends.
 
     Weights multiply. The host's own backend keeps the rule's subset; other backends have their own pods and no subset.
     Destinations without weight are left out, equal ones are added up, and weights are made as small as they can be.
+
+    Args:
+        destinations: As a rule has them.
+        splits: The TrafficSplits that lie over them.
+        steady: The backends that the host's requests are moved to come first, the host's own next, and all weights have
+            a fixed sum, so that what is chosen by a hash moves with the weights alone.
     """
     total: dict[tuple[ClusterKey, HeaderChanges], int] = {}
     for destination in destinations:
@@ -151,12 +164,15 @@ def overlay(destinations: Iterable[Destination], splits: Mapping[ServiceKey, Spl
             if weight := destination.weight * share:
                 key = (cluster, destination.changes)
                 total[key] = total.get(key, 0) + weight
-    divisor = math.gcd(*total.values()) if total else 1
+    divisor = math.gcd(*total.values()) if total and not steady else 1
     # Envoy adds them up in 32 bits; to a millionth of the whole nobody is told apart.
     divisor = max(divisor, math.ceil(sum(total.values()) / _MOST))
-    return tuple(
-        Destination(cluster, max(1, weight // divisor), changes) for (cluster, changes), weight in total.items()
-    )
+    found = [Destination(cluster, max(1, weight // divisor), changes) for (cluster, changes), weight in total.items()]
+    if steady:
+        place = {key: 0 for split in splits.values() for key in split.backends}
+        place |= {split.primary: 1 for split in splits.values()}
+        found.sort(key=lambda destination: place.get(destination.cluster.host, 2))
+    return tuple(found)
 
 
 def overlay_mirrors(mirrors: Iterable[Mirror], splits: Mapping[ServiceKey, Split]) -> tuple[Mirror, ...]:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from mesh.ir.services import Endpoint, Service, ServiceKey
-    from mesh.ir.traffic import Route, Split, VirtualHost
+    from mesh.ir.splits import Split
+    from mesh.ir.traffic import Route, VirtualHost
     from mesh.resolve.clauses import Caller
     from mesh.resolve.externals import External
     from mesh.resolve.treatments import Treatments
@@ -108,6 +109,8 @@ def hashed(hosts: Iterable[VirtualHost], upstreams: Iterable[Upstream]) -> tuple
         return tuple(hosts)
 
     def keyed(route: Route) -> Route:
+        if route.sticky:
+            return route  # Envoy has one hash for a request, and the caller's side must depend on nothing else
         found = dict.fromkeys(key for d in route.destinations if (key := keys.get(d.cluster)))
         return replace(route, hash_keys=tuple(found)) if found else route
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mesh.ir.services import ServiceKey
-    from mesh.ir.traffic import Split
+    from mesh.ir.splits import Split
     from mesh.resolve.world import World
     from mesh.telemetry.counters import Counts
     from mesh.telemetry.edges import Call

@@ -28,6 +28,7 @@ class Row(NamedTuple):
     backend: str
     pod: str
     route: str = ""
+    mirrored: bool = False
 
 
 class Series(NamedTuple):
@@ -37,11 +38,13 @@ class Series(NamedTuple):
     backend: str
     pod: str
     route: str = ""
+    mirrored: bool = False
+    """Whether copies of requests are counted, whose answers nobody got."""
 
     @property
     def row(self) -> Row:
         """What it is of its host."""
-        return Row(self.backend, self.pod, self.route)
+        return Row(self.backend, self.pod, self.route, self.mirrored)
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,14 +156,20 @@ def _point(name: str, point: Any, known: Sequence[str]) -> Point:
 
 @lru_cache(maxsize=65_536)  # the same ones come every second
 def _series(host: str, backend: str, pod: str, route: str) -> Series | None:
-    """Return what is counted, or None for requests to no Service of the mesh."""
+    """Return what is counted, or None for requests to no Service of the mesh.
+
+    Copies of requests were sent on no route: their host stands before the kind.
+    """
+    copies = host == "/"
+    if copies:
+        host, _, route = route.partition(" ")
     namespace, _, service = host.partition("/")
     if not namespace or not service:
         return None
     backend_namespace, _, backend_service = backend.partition("/")
     if backend_service and backend_namespace != namespace:
         backend_service = f"{backend_service}.{backend_namespace}"
-    return Series(Host(namespace, service), backend_service, pod, route)
+    return Series(Host(namespace, service), backend_service, pod, route, copies)
 
 
 def _buckets(name: str, point: Any) -> tuple[int, ...]:

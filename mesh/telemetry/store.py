@@ -102,7 +102,8 @@ class TelemetryStore:
         news = known.advance(report)
         for series, delta in news.series.items():
             self._add(series, delta)
-            self._counted(report.proxy, series, delta)
+            if not series.mirrored:
+                self._counted(report.proxy, series, delta)
         if news.points:
             self._measured(report.proxy, news.points)
         self._reported.add(report.proxy)

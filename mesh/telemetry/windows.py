@@ -64,6 +64,7 @@ def _pod(row: Row, counts: Counts) -> PodWindow:
         backend=row.backend,
         pod=row.pod,
         route=row.route,
+        mirrored=row.mirrored,
         requests=counts.requests,
         request_errors=counts.request_errors,
         attempts=counts.attempts,

@@ -220,13 +220,13 @@ def gateway_marks(view: GatewayView) -> dict[str, SplitMark]:
     """Return which TrafficSplits the configuration carries."""
     found = {}
     for split in view.outbound.splits:
-        backends = set(split.backends)
-        clusters = {u.key.name for u in view.outbound.upstreams if (u.key.namespace, u.key.service) in backends}
+        services = set(split.services)
+        clusters = {u.key.name for u in view.outbound.upstreams if u.key.host in services}
         routes = {
             r.name
             for r in view.routes
             for host in r.hosts
-            if any((c.namespace, c.service) in backends for route in host.routes for c in route.clusters)
+            if any(c.host in services for route in host.routes for c in route.clusters)
         }
         if routes:
             found[split.uid] = SplitMark(split.generation, frozenset(clusters), frozenset(routes))

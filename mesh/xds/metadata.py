@@ -17,10 +17,19 @@ from typing import Final
 from envoy.config.core.v3 import base_pb2
 from google.protobuf import struct_pb2
 
-__all__ = ["FILTER", "metadata"]
+__all__ = ["COPY_HEADER", "FILTER", "copy_of", "metadata"]
 
 FILTER: Final = "coalmine"
 """The filter namespace of all metadata that the mesh writes."""
+
+COPY_HEADER: Final = "x-coalmine-copy"
+"""On copies of requests that telemetry counts, since those have no route: what they are copies of. The proxies take it
+off all other requests, so that no label comes from a caller."""
+
+
+def copy_of(namespace: str, host: str, kind: str) -> str:
+    """Return what ``COPY_HEADER`` holds."""
+    return f"{namespace}/{host} {kind}".rstrip()
 
 
 def metadata(**values: str) -> base_pb2.Metadata:

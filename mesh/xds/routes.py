@@ -12,10 +12,11 @@ from google.protobuf import wrappers_pb2
 
 from mesh.api.httpactions import BODY_LIMIT
 from mesh.ir.actions import UNCHANGED
+from mesh.resolve.formats import envoy_format
 from mesh.xds.clusters import inbound_name
 from mesh.xds.matching import route_match
 from mesh.xds.messages import duration, to_any
-from mesh.xds.metadata import metadata
+from mesh.xds.metadata import COPY_HEADER, copy_of, metadata
 from mesh.xds.rbac import Place, route_authorization
 from mesh.xds.routeactions import fractional, per_filter, redirect_action, set_headers, set_rewrite
 from mesh.xds.treatment import hash_policy
@@ -103,6 +104,7 @@ def _outbound_routes(
         validate_clusters=wrappers_pb2.BoolValue(value=False),
         ignore_port_in_host_matching=False,
         max_direct_response_body_size_bytes=wrappers_pb2.UInt32Value(value=BODY_LIMIT),
+        request_headers_to_remove=[COPY_HEADER],
     )
 
 
@@ -198,9 +200,17 @@ def _set_action(action: route_components_pb2.RouteAction, route: Route) -> None:
     set_rewrite(action, route)
     for mirror in route.mirrors:
         fraction = base_pb2.RuntimeFractionalPercent(default_value=fractional(mirror.percent))
-        action.request_mirror_policies.add(cluster=mirror.cluster.name, runtime_fraction=fraction)
+        policy = action.request_mirror_policies.add(cluster=mirror.cluster.name, runtime_fraction=fraction)
+        if mirror.host:
+            said = base_pb2.HeaderValue(key=COPY_HEADER, value=envoy_format(copy_of(*mirror.host, route.kind)))
+            overwrite = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+            policy.request_headers_mutations.add(
+                append=base_pb2.HeaderValueOption(header=said, append_action=overwrite)
+            )
     action.hash_policy.extend(map(hash_policy, route.hash_keys))
     _destinations(action, route.destinations)
+    if route.sticky:
+        action.weighted_clusters.use_hash_policy.value = True
 
 
 def _destinations(action: route_components_pb2.RouteAction, destinations: tuple[Destination, ...]) -> None:

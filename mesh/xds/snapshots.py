@@ -240,8 +240,8 @@ def _told(outbound: Outbound, *, captured: bool) -> tuple[frozenset[str], Mappin
 def _marks(outbound: Outbound, *, captured: bool) -> dict[str, SplitMark]:
     found = {}
     for split in outbound.splits:
-        backends = {(split.namespace, service) for service, _ in split.weights}
-        names = (u.key.name for u in outbound.upstreams if (u.key.namespace, u.key.service) in backends)
+        services = set(split.services)
+        names = (u.key.name for u in outbound.upstreams if u.key.host in services)
         ports = {host.port for host in outbound.virtual_hosts if host.host == split.host}
         routes = {captured_routes_name(port) for port in ports} if captured else {OUTBOUND_ROUTES}
         found[split.uid] = SplitMark(split.generation, frozenset(names), frozenset(routes))

@@ -26,7 +26,7 @@ from envoy.type.matcher.v3 import string_pb2
 from google.protobuf import any_pb2
 
 from mesh.api.telemetry import LATENCY_BOUNDS_MS
-from mesh.xds.metadata import FILTER
+from mesh.xds.metadata import COPY_HEADER, FILTER
 from mesh.xds.statslog import STATS_PREFIX, counter, histogram, stats_log
 
 __all__ = [
@@ -85,6 +85,12 @@ _TAGS: Final = {
     POD_TAG: f"%METADATA(UPSTREAM_HOST:{FILTER}:pod)%",
     ROUTE_TAG: f"%METADATA(ROUTE:{FILTER}:kind)%",
 }
+# A copy of a request has no route: its header says which host it is a copy for, and which kind it is. Only attempts may
+# read it: where the proxy answers by itself, the header could still be a caller's.
+_ATTEMPT_TAGS: Final = _TAGS | {
+    ROUTE_TAG: '%COALESCE({"operators":['
+    f'{{"command":"METADATA","param":"ROUTE:{FILTER}:kind"}},{{"command":"REQ","param":"{COPY_HEADER}"}}]}})%'
+}
 # A retried answer is dropped before its end is seen: the beginning stands in for it.
 _ANSWERED_FORMAT: Final = (
     '%COALESCE({"operators":[{"command":"COMMON_DURATION","param":"DS_RX_BEG:US_RX_END:us"},'
@@ -101,7 +107,7 @@ def request_access_logs() -> list[accesslog_pb2.AccessLog]:
     They count every final answer, and of those the errors. A request for which no pod could be chosen is counted too,
     under its route's host and an empty pod. Requests outside the mesh are counted under the host ``/``.
     """
-    return [_logger(counters=[REQUESTS]), _logger(counters=[REQUEST_ERRORS], only=_errors())]
+    return [stats_log([counter(REQUESTS, _TAGS)]), stats_log([counter(REQUEST_ERRORS, _TAGS)], only=_errors())]
 
 
 def attempt_access_logs() -> list[accesslog_pb2.AccessLog]:
@@ -111,23 +117,14 @@ def attempt_access_logs() -> list[accesslog_pb2.AccessLog]:
     histograms.
     """
     unit = stats_pb2.Config.Histogram.Unit
-    answered = histogram(ANSWERED_US, _TAGS, unit.Value("Microseconds"), _ANSWERED_FORMAT)
-    silent = histogram(SILENT_MS, _TAGS, unit.Value("Milliseconds"), "%DURATION%")
+    answered = histogram(ANSWERED_US, _ATTEMPT_TAGS, unit.Value("Microseconds"), _ANSWERED_FORMAT)
+    silent = histogram(SILENT_MS, _ATTEMPT_TAGS, unit.Value("Milliseconds"), "%DURATION%")
     return [
-        _logger(counters=[ATTEMPTS]),
-        _logger(counters=[ATTEMPT_ERRORS], only=_errors()),
-        _logger(histograms=[answered], only=_status(_Op.GE, 1)),
-        _logger(histograms=[silent], only=_status(_Op.EQ, 0)),
+        stats_log([counter(ATTEMPTS, _ATTEMPT_TAGS)]),
+        stats_log([counter(ATTEMPT_ERRORS, _ATTEMPT_TAGS)], only=_errors()),
+        stats_log([], [answered], _status(_Op.GE, 1)),
+        stats_log([], [silent], _status(_Op.EQ, 0)),
     ]
-
-
-def _logger(
-    *,
-    counters: list[str] | None = None,
-    histograms: list[stats_pb2.Config.Histogram] | None = None,
-    only: accesslog_pb2.AccessLogFilter | None = None,
-) -> accesslog_pb2.AccessLog:
-    return stats_log([counter(name, _TAGS) for name in counters or ()], histograms or (), only)
 
 
 def _errors() -> accesslog_pb2.AccessLogFilter:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mesh.api.destinationrule import FULL_EJECTION_ANNOTATION
 from mesh.ir.services import Service, ServicePort
-from mesh.ir.traffic import ClusterKey, Destination, Split
+from mesh.ir.splits import Split
+from mesh.ir.traffic import ClusterKey, Destination
 from mesh.resolve.rules import read_destination_rule, read_traffic_split
 from mesh.resolve.splits import HARMLESS, LIMITED, overlay, resolve_splits
 from mesh.resolve.world import World
