@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from analysis.api.services import Job
     from analysis.providers.base import Context, Jobs, ValueSource
 
-__all__ = ["open_values"]
+__all__ = ["job_of", "open_values"]
 
 SUBJECT_ANNOTATION: Final = "coalmine.dev/measures"
 """On a Job: which metric of which release it measures."""
-LABELS: Final = {"app.kubernetes.io/managed-by": "coalmine", "app.kubernetes.io/component": "analysis"}
+LABELS: Final = {"app.kubernetes.io/component": "analysis"}
 """On a Job and its pods."""
+_MANAGED: Final = {"app.kubernetes.io/managed-by": "coalmine"}
 _KEPT_SECONDS: Final = 3600
 # A Job's name is a label of its pods, and those get a suffix.
 _LONGEST_NAME: Final = 52
@@ -62,22 +63,35 @@ class _Source:
         """Leave the Jobs alone: one that still runs is found again by its name."""
 
     def _job(self, at: float) -> Mapping[str, Any]:
-        settings = self._settings
-        spec = {"backoffLimit": 0, "ttlSecondsAfterFinished": _KEPT_SECONDS, **copy.deepcopy(settings.spec)}
-        template = spec["template"]
-        template["spec"] = {"restartPolicy": "Never", **template["spec"]}
-        metadata = {**(template.get("metadata") or {})}
-        template["metadata"] = {**metadata, "labels": {**(metadata.get("labels") or {}), **LABELS}}
-        return {
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "metadata": {
-                "name": _name(self._context.subject, at),
-                "labels": {**settings.metadata.labels, **LABELS},
-                "annotations": {**settings.metadata.annotations, SUBJECT_ANNOTATION: self._context.subject},
-            },
-            "spec": spec,
-        }
+        subject = self._context.subject
+        return job_of(self._settings, _name(subject, at), labels=LABELS, annotations={SUBJECT_ANNOTATION: subject})
+
+
+def job_of(settings: Job, name: str, *, labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict[str, Any]:
+    """Return a Job as it is created, with the defaults of what runs once and is not asked again.
+
+    Args:
+        settings: What people wrote.
+        name: Its name.
+        labels: More labels, of the Job and its pods.
+        annotations: More annotations of the Job.
+    """
+    ours = {**_MANAGED, **labels}
+    spec = {"backoffLimit": 0, "ttlSecondsAfterFinished": _KEPT_SECONDS, **copy.deepcopy(settings.spec)}
+    template = spec["template"]
+    template["spec"] = {"restartPolicy": "Never", **template["spec"]}
+    metadata = {**(template.get("metadata") or {})}
+    template["metadata"] = {**metadata, "labels": {**(metadata.get("labels") or {}), **ours}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "labels": {**settings.metadata.labels, **ours},
+            "annotations": {**settings.metadata.annotations, **annotations},
+        },
+        "spec": spec,
+    }
 
 
 def _name(subject: str, at: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rollouts.core.hook_runs import EndHook, RunHook
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from rollouts.core.notes import Announcement
 
 __all__ = [
-    "Action", "AddFinalizer", "Adopt", "Apply", "ClearFailed", "Delete", "Evict", "MarkFailed", "Plan", "Release", "RemoveFinalizer", "SetTraffic",
+    "Action", "AddFinalizer", "Adopt", "Apply", "ClearFailed", "Delete", "EndHook", "Evict", "MarkFailed", "Plan", "Release", "RemoveFinalizer", "RunHook", "SetTraffic",
     "StopTraffic", "Unpause",
 ]  # fmt: skip
 
@@ -126,6 +128,8 @@ Action = (
     | Unpause
     | MarkFailed
     | ClearFailed
+    | RunHook
+    | EndHook
 )
 
 

@@ -17,10 +17,12 @@ from rollouts.api.names import (
 )
 from rollouts.api.rollout import Phase, RolloutSpec, WorkloadRef
 from rollouts.core.actions import Plan, RemoveFinalizer
-from rollouts.core.checks import first_signal
-from rollouts.core.context import Context
+from rollouts.core.checks import first_signal, held_signal
+from rollouts.core.checks.hooks import kept_command
+from rollouts.core.context import Context, Signal
 from rollouts.core.desired import missing_actions, wants_canary
 from rollouts.core.effects import announce, settle, transition
+from rollouts.core.hooks import end_of_release, hook_actions, plan_hooks, take_results
 from rollouts.core.machine import State
 from rollouts.core.naming import Names, names_of
 from rollouts.core.notes import Notes
@@ -69,8 +71,12 @@ def decide(observed: Observed, now: float) -> Plan:
         problem=first_problem(observed, names),
         handled=_handled_before(observed, notes),
     )
-    c = _ignore_the_rest(_run(c))
-    return Plan(status=report(c), actions=missing_actions(c), wake_at=_wake_at(c), events=c.notes.announcements)
+    c = _run(take_results(c))
+    judged = c.notes.step_starts == notes.step_starts  # the judge has not looked at a step that began just now
+    held = held_signal(c) if judged else None
+    c = plan_hooks(_ignore_the_rest(c, held), held)
+    actions = (*missing_actions(c), *hook_actions(c))
+    return Plan(status=report(c), actions=actions, wake_at=_wake_at(c), events=c.notes.announcements)
 
 
 def _run(c: Context) -> Context:
@@ -80,7 +86,7 @@ def _run(c: Context) -> Context:
         signal = first_signal(c)
         if signal is None:
             break
-        c = settle(transition(c, signal))
+        c = end_of_release(settle(transition(c, signal)))
         if c.notes.state is State.JUDGING:
             break  # the judge has not looked at this step yet
     return c
@@ -93,12 +99,12 @@ def _handled_before(o: Observed, notes: Notes) -> dict[str, str]:
     return dict(o.subject.status.handled)
 
 
-def _ignore_the_rest(c: Context) -> Context:
+def _ignore_the_rest(c: Context, held: Signal | None) -> Context:
     """Say of each command that nothing waited for, once, that it does nothing."""
     if c.problem is not None:
         return c
     for annotation in COMMANDS:
-        if c.asked(annotation):
+        if c.asked(annotation) and not (held and kept_command(c, annotation)):
             value = c.o.subject.annotations[annotation]
             c = replace(c, handled={**c.handled, annotation: value})
             c = announce(

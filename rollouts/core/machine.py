@@ -19,6 +19,7 @@ __all__ = [
     "RELEASE",
     "RESTING",
     "SKIPPABLE",
+    "STEP_ENDS",
     "TABLE",
     "Event",
     "IllegalEventError",
@@ -156,6 +157,9 @@ _NEXT: Final = {
     _E.FINISHED: _S.FILLING,
 }
 """What follows when a step has passed."""
+
+STEP_ENDS: Final = frozenset(_NEXT)
+"""Events with which a step ends."""
 
 _OWN: Final[dict[State, dict[Event, State]]] = {
     _S.INITIALIZING: {_E.ADOPTED: _S.HEALTHY},

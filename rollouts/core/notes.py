@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from crds.base import Resource
+from rollouts.core.hook_runs import HookMemory
 from rollouts.core.machine import State
 
 __all__ = ["REPLACE_SECONDS", "Announcement", "Notes", "ReplacedPod"]
@@ -64,6 +65,7 @@ class Notes(Resource):
         forced: Somebody asked for promotion without waiting for evidence; the guards are off.
         proven: The evidence by which a step before this one was passed, in words; empty where none was.
         replaced: The one canary pod that was replaced because it alone was worse.
+        hooks: Of requests and Jobs at certain points.
         outcome: How the release ends, for the history.
         reason: Why.
         number: Number of the last announcement.
@@ -84,6 +86,7 @@ class Notes(Resource):
     forced: bool = False
     proven: str = ""
     replaced: ReplacedPod | None = None
+    hooks: HookMemory = HookMemory()
     outcome: str = ""
     reason: str = ""
     number: int = 0

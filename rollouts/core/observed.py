@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rollouts.api.names import REVISION_ANNOTATION
+from rollouts.core.hook_runs import HookFacts
 from rollouts.core.templates import images, revision
 
 if TYPE_CHECKING:
@@ -246,6 +247,7 @@ class Observed:
         strays: Other Deployments that carry this Rollout's label.
         template_problem: Why the AnalysisTemplates cannot be used, in words; empty when they can.
         neighbours: The namespace's other Rollouts by name, where this one depends on some.
+        hooks: Of requests and Jobs that are under way.
         full: Why no release may start beside those of other Rollouts, in words; empty when one may.
     """
 
@@ -265,6 +267,7 @@ class Observed:
     strays: tuple[Workload, ...] = ()
     template_problem: str = ""
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
+    hooks: HookFacts = field(default_factory=HookFacts)
     full: str = ""
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from crds.base import format_duration
 from rollouts.core.context import DRAIN_SECONDS, Context
+from rollouts.core.hook_words import with_hooks
 from rollouts.core.machine import RELEASE, State
 from rollouts.core.observed import stamp
 
@@ -58,7 +59,7 @@ def message(c: Context) -> str:
     """Return ``status.message``."""
     if c.problem is not None and c.notes.state not in {State.RESTORING, State.GONE}:
         return c.problem.message
-    text = _MESSAGES[c.notes.state](c)
+    text = with_hooks(c, _MESSAGES[c.notes.state](c))
     if c.spec.paused and c.notes.state in RELEASE:
         text = f"paused by spec.paused; the guards stay on. {text}"
     return text

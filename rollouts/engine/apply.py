@@ -15,10 +15,12 @@ from rollouts.core.actions import (
     Apply,
     ClearFailed,
     Delete,
+    EndHook,
     Evict,
     MarkFailed,
     Release,
     RemoveFinalizer,
+    RunHook,
     SetTraffic,
     StopTraffic,
     Unpause,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rollouts.core.observed import Subject
+    from rollouts.engine.hooks import HookRunner
     from rollouts.engine.kube import Kube
     from rollouts.routers.base import Router
 
@@ -52,10 +55,11 @@ def rollout_path(namespace: str, name: str) -> str:
 class Applier:
     """Carries actions out, in order. Each is idempotent."""
 
-    def __init__(self, kube: Kube, router: Router, clock: Callable[[], float]) -> None:
+    def __init__(self, kube: Kube, router: Router, clock: Callable[[], float], *, hooks: HookRunner) -> None:
         self._kube = kube
         self._router = router
         self._clock = clock
+        self._hooks = hooks
 
     async def apply(self, subject: Subject, action: Action) -> None:
         """Carry one action out.
@@ -87,6 +91,16 @@ class Applier:
                 await self._unpause(subject, action)
             case MarkFailed() | ClearFailed():
                 await self._condition(subject, action)
+            case _:
+                await self._beside(subject, action)
+
+    async def _beside(self, subject: Subject, action: RunHook | EndHook) -> None:
+        """Do what goes on beside the canary and its traffic."""
+        match action:
+            case RunHook():
+                await self._hooks.begin(subject, action.order)
+            case EndHook():
+                await self._hooks.end(subject, action)
             case _:
                 assert_never(action)
 

@@ -12,6 +12,7 @@ from rollouts.api.names import FINALIZER
 from rollouts.api.rollout import RolloutSpec, RolloutStatus
 from rollouts.api.validate import InvalidRollout, parse_rollout
 from rollouts.core.dependencies import Neighbour
+from rollouts.core.hook_runs import HookFacts
 from rollouts.core.metrics import Release, template_problem
 from rollouts.core.naming import names_of
 from rollouts.core.notes import Notes
@@ -150,6 +151,7 @@ def gather(
     measure: Callable[[Notes, Known], Measured],
     *,
     full: str = "",
+    hooks: HookFacts | None = None,
 ) -> Observed:
     """Return all that one decision may look at.
 
@@ -159,6 +161,7 @@ def gather(
         subject: The Rollout, as it was read or written last.
         measure: Answers what was measured, given the notes and what is known of the pods.
         full: Why no release may start beside those of other Rollouts.
+        hooks: How hooks go.
     """
     notes = Notes.read(subject.status.internal)
     names = names_of(subject.spec, notes)
@@ -209,5 +212,6 @@ def gather(
         template_problem=template_problem(release_of(cache, subject, names)),
         neighbours=_neighbours(cache, subject),
         full=full,
+        hooks=hooks or HookFacts(),
         strays=tuple(Workload(d) for d in cache.labelled(namespace, subject.name) if d["metadata"]["name"] not in ours),
     )

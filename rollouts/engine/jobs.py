@@ -1,4 +1,4 @@
-"""Jobs that measure: created once, then looked at until they have ended."""
+"""Jobs that measure, and those of hooks: created once, then looked at until they have ended."""
 
 from __future__ import annotations
 
@@ -55,8 +55,15 @@ class OwnedJobs:
             ConfigurationError: The API server refuses it.
             UnavailableError: The API server cannot be reached, or the Job was deleted before it ended.
         """
-        name = job["metadata"]["name"]
-        found = await self._get(name) or await self._create(job)
+        return await self.ended(await self.begun(job))
+
+    async def begun(self, job: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Create a Job unless there is one of its name, and return it. See ``run``."""
+        return await self._get(job["metadata"]["name"]) or await self._create(job)
+
+    async def ended(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Wait until a Job has ended, and return it as it is then. See ``run``."""
+        name = found["metadata"]["name"]
         looks = 0
         while not _has_ended(found):
             await self._pause(PAUSES[min(looks, len(PAUSES) - 1)])
@@ -68,6 +75,15 @@ class OwnedJobs:
             found = again
         return found
 
+    async def delete(self, name: str) -> None:
+        """Delete a Job and its pods; one that is gone is no matter.
+
+        Raises:
+            KubeError: The API server refuses.
+        """
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        await self._kube.request("DELETE", f"{self._path}/{name}", body=options)
+
     async def _get(self, name: str) -> dict[str, Any] | None:
         try:
             return await self._kube.request("GET", f"{self._path}/{name}")
@@ -78,10 +94,10 @@ class OwnedJobs:
         name = job["metadata"]["name"]
         body = {**job, "metadata": {**job["metadata"], "ownerReferences": [self._owner]}}
         try:
-            return await self._kube.request("POST", self._path, body=body) or {}
+            return await self._kube.request("POST", self._path, body=body) or body
         except ConflictError:
             # Another replica of the controller was faster.
-            return await self._get(name) or {}
+            return await self._get(name) or body
         except _FAULTS as error:
             raise _fault(name, error) from error
 

@@ -23,6 +23,7 @@ from rollouts.engine.apply import Applier, rollout_path
 from rollouts.engine.cap import Cap
 from rollouts.engine.events import post_event
 from rollouts.engine.gather import gather, release_of, subject_of
+from rollouts.engine.hooks import HookRunner
 from rollouts.engine.kube import ConflictError
 from rollouts.engine.measuring import Measuring, Order
 
@@ -78,7 +79,8 @@ class Reconciler:
         self._cache = cache
         self._kube = kube
         self._router = router
-        self._applier = Applier(kube, router, tools.clock)
+        self._hooks = HookRunner(kube, clock=tools.clock, trigger=trigger)
+        self._applier = Applier(kube, router, tools.clock, hooks=self._hooks)
         self._tools = tools
         self._trigger = trigger
         self._clock = tools.clock
@@ -109,6 +111,7 @@ class Reconciler:
             subject,
             lambda notes, known: self._measure(key, subject, notes, known),
             full=self._cap.full(self._cache, key),
+            hooks=self._hooks.look(key),
         )
         plan = decide(observed, self._clock())
         self._cap.note(key, plan.status.internal)
@@ -132,11 +135,13 @@ class Reconciler:
         self._wrote_at.pop(key, None)
         self._errors.pop(key, None)
         self._cap.forget(key)
+        await self._hooks.forget(key)
         if measuring := self._measuring.pop(key, None):
             await measuring.close()
 
     async def close(self) -> None:
         """Store what was measured, and end."""
+        await self._hooks.close()
         for measuring in self._measuring.values():
             await measuring.save(now=True)
             await measuring.close()

@@ -24,6 +24,7 @@ from rollouts.core.checks.guards import (
     not_ready_in_time,
     one_pod_worse,
 )
+from rollouts.core.checks.hooks import awaited, hook_failed
 from rollouts.core.checks.people import aborted, deleted, forced, overridden, retried, reverted, superseded
 from rollouts.core.checks.rest import changed, changed_unheld, refused, runs_one_revision, scaled_to_zero
 from rollouts.core.checks.shortcuts import recently_good, skipped
@@ -31,12 +32,12 @@ from rollouts.core.checks.steps import acknowledged, approved, canary_started, p
 from rollouts.core.context import Context, Signal
 from rollouts.core.machine import RELEASE, State
 
-__all__ = ["CHECKS", "GUARDS", "Check", "first_signal"]
+__all__ = ["CHECKS", "GUARDS", "Check", "first_signal", "held_signal"]
 
 Check = Callable[[Context], Signal | None]
 
 PEOPLE: Final[tuple[Check, ...]] = (deleted, reverted, overridden, superseded, aborted)
-GUARDS: Final[tuple[Check, ...]] = (canary_lost, judged_worse, one_pod_worse)
+GUARDS: Final[tuple[Check, ...]] = (canary_lost, judged_worse, one_pod_worse, hook_failed)
 _RELEASE: Final[tuple[Check, ...]] = (*PEOPLE, *GUARDS, forced)
 
 CHECKS: Final[Mapping[State, tuple[Check, ...]]] = MappingProxyType(
@@ -67,7 +68,19 @@ CHECKS: Final[Mapping[State, tuple[Check, ...]]] = MappingProxyType(
 
 
 def first_signal(c: Context) -> Signal | None:
-    """Return the first check's signal in the present state.
+    """Return the first check's signal in the present state; None while hooks have to end before it."""
+    signal = _signal(c)
+    return None if signal is None or awaited(c, signal) else signal
+
+
+def held_signal(c: Context) -> Signal | None:
+    """Return the signal that only waits for hooks; None when there is none."""
+    signal = _signal(c)
+    return signal if signal is not None and awaited(c, signal) else None
+
+
+def _signal(c: Context) -> Signal | None:
+    """Return the first check's signal, whatever hooks say.
 
     While there is a problem with the input nothing goes on; deletion and, in a release, the guards stay on.
     """

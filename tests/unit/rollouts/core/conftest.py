@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from rollouts.api.names import FINALIZER, ROLLOUT_LABEL
 from rollouts.api.rollout import RolloutSpec, RolloutStatus
 from rollouts.core import actions as a
 from rollouts.core.decide import decide
+from rollouts.core.hook_runs import HookFacts, HookOrder, Progress
 from rollouts.core.notes import Notes
 from rollouts.core.observed import CanaryPod, Measured, Observed, Service, Subject, Traffic, Workload
 from rollouts.core.templates import images, revision
@@ -72,6 +74,9 @@ class World:
         self.pods_start = True
         self.canary_pods: dict[str, CanaryPod] = {}
         self.rolls_at_once = True
+        self.hooks: dict[str, Progress] = {}
+        self.orders: dict[str, HookOrder] = {}
+        self.stopped: set[str] = set()
         self.log: list[Any] = []
         self.events: dict[int, str] = {}
         self.phases: list[str] = []
@@ -186,6 +191,7 @@ class World:
                 rival=self.rival,
                 foreign_pods=self.foreign,
                 taken=self.taken,
+                hooks=HookFacts(dict(self.hooks), frozenset(self.stopped)),
             )
         )
 
@@ -230,6 +236,11 @@ class World:
                 self.canary["status"] = old["status"] if old else {}
             case a.Delete("apps/v1", "Deployment"):
                 self.canary = None
+            case a.RunHook(order):
+                self.hooks[order.run.key], self.orders[order.run.key] = Progress(order.hook), order
+            case a.EndHook():
+                self.hooks.pop(action.key, None)
+                self.stopped |= {action.key} if action.job else set()
             case a.Delete():
                 self.canary_service = None
             case a.Evict():
@@ -272,6 +283,22 @@ class World:
             self.decide()
             self.kubernetes()
             self.mesh()
+
+    # --- hooks ---
+
+    def hook(self, name: str) -> HookOrder:
+        """The order of a hook that is under way."""
+        under_way = (self.orders[key] for key, known in self.hooks.items() if known.passed is None)
+        return next(order for order in under_way if order.run.name == name)
+
+    def answers(self, name: str, **told: Any) -> None:
+        """Something becomes known of a hook that is under way."""
+        key = self.hook(name).run.key
+        self.hooks[key] = dataclasses.replace(self.hooks[key], **told)
+
+    @property
+    def under_way(self) -> list[str]:
+        return sorted(self.orders[key].run.name for key, known in self.hooks.items() if known.passed is None)
 
     # --- what can be seen ---
 
