@@ -13,6 +13,7 @@ from mesh.api.trafficsplit import OutlierDetection
 from rollouts.api.analysis import Analysis, ErrorAnalysis, LatencyAnalysis, OnInconclusive, OnOutlierPod
 from rollouts.api.hooks import Hooks
 from rollouts.api.lifecycle import RollbackWindow
+from rollouts.api.preflight import Preflight
 from rollouts.api.schedule import Freeze, ReleaseWindow
 from rollouts.api.status import (
     EvidenceStatus,
@@ -127,6 +128,7 @@ class RolloutSpec(Resource):
         OutlierDetection,
         Field(description="When a pod, of either version, is taken out of load balancing. The defaults are safe."),
     ] = OutlierDetection()
+    preflight: Annotated[Preflight, Field(description="What is checked before any traffic moves.")] = Preflight()
     progress_deadline_seconds: Annotated[
         int, Field(ge=1, description="Canary pods must become ready within this time.")
     ] = 600

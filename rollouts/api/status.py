@@ -10,6 +10,7 @@ from pydantic import Field
 from crds.base import Resource
 from crds.schema import list_map
 from mesh.api.trafficsplit import Condition
+from rollouts.api.preflight import PreflightStatus
 
 __all__ = ["EvidenceStatus", "HistoryEntry", "Outcome", "Phase", "RolloutStatus", "Version", "WeightStatus"]
 
@@ -117,6 +118,13 @@ class RolloutStatus(Resource):
     problems: Annotated[
         tuple[str, ...],
         Field(description="What was wrong with measurements, in words. Such measurements are no evidence."),
+    ] = ()
+    preflight: Annotated[
+        tuple[PreflightStatus, ...],
+        Field(
+            description="What was checked before the traffic of this release moved.",
+            json_schema_extra=list_map("check"),
+        ),
     ] = ()
     failed_revision: Annotated[
         str | None,

@@ -28,6 +28,7 @@ from rollouts.core.naming import Names, names_of
 from rollouts.core.notes import Notes
 from rollouts.core.observed import Observed, stamp
 from rollouts.core.outliers import replace_once
+from rollouts.core.preflight.review import review
 from rollouts.core.problems import first_problem
 from rollouts.core.report import report
 
@@ -81,7 +82,7 @@ def decide(observed: Observed, now: float) -> Plan:
 
 def _run(c: Context) -> Context:
     """Follow the machine as far as the observation carries."""
-    c = replace_once(settle(c))
+    c = review(replace_once(settle(c)))
     for _ in range(_MOST_TRANSITIONS):
         signal = first_signal(c)
         if signal is None:

@@ -20,6 +20,7 @@ from rollouts.core.context import ACK_PATIENCE, FULL, Context, Signal
 from rollouts.core.machine import SKIPPABLE, Event, State, advance
 from rollouts.core.notes import Announcement
 from rollouts.core.observed import stamp
+from rollouts.core.preflight.notes import PreflightNotes
 from rollouts.core.words import evidence_words
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def _begun(c: Context, _signal: Signal) -> Context:
         summary="",
         evidence=(),
         need="",
+        preflight=(),
     )
     return c.noted(
         workload=c.names.workload,
@@ -157,6 +159,7 @@ def _begun(c: Context, _signal: Signal) -> Context:
         forced=False,
         proven="",
         replaced=None,
+        preflight=PreflightNotes(),
         outcome="",
         reason="",
     )

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from crds.base import Resource
 from rollouts.core.hook_runs import HookMemory
 from rollouts.core.machine import State
+from rollouts.core.preflight.notes import PreflightNotes
 
 __all__ = ["REPLACE_SECONDS", "Announcement", "Notes", "ReplacedPod"]
 
@@ -66,6 +67,7 @@ class Notes(Resource):
         proven: The evidence by which a step before this one was passed, in words; empty where none was.
         replaced: The one canary pod that was replaced because it alone was worse.
         hooks: Of requests and Jobs at certain points.
+        preflight: Of the checks before any traffic moves.
         outcome: How the release ends, for the history.
         reason: Why.
         number: Number of the last announcement.
@@ -87,6 +89,7 @@ class Notes(Resource):
     proven: str = ""
     replaced: ReplacedPod | None = None
     hooks: HookMemory = HookMemory()
+    preflight: PreflightNotes = PreflightNotes()
     outcome: str = ""
     reason: str = ""
     number: int = 0

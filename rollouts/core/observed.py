@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mesh.api.trafficsplit import OutlierDetection
     from rollouts.api.rollout import RolloutSpec, RolloutStatus
     from rollouts.core.dependencies import Neighbour
+    from rollouts.core.preflight.facts import Facts
 
 __all__ = ["CanaryPod", "Measured", "Observed", "Service", "Subject", "Traffic", "Workload"]
 
@@ -219,6 +220,7 @@ class Measured:
         verdict: The judge's answer; None when there is nothing to judge or judging is off.
         share: The canary's part of the requests since the step began, percent; None while nothing was counted.
         problem: Why nothing can be measured at the moment; empty when all is well.
+        answered: Whether the source of the counts was reached in this release.
         problems: What was wrong with measurements that were left out, in words.
         budget: Each test's share of ``rollbackAlpha``.
     """
@@ -226,6 +228,7 @@ class Measured:
     verdict: Verdict | None = None
     share: float | None = None
     problem: str = ""
+    answered: bool = True
     problems: tuple[str, ...] = ()
     budget: Mapping[str, float] = field(default_factory=dict)
 
@@ -249,6 +252,7 @@ class Observed:
         neighbours: The namespace's other Rollouts by name, where this one depends on some.
         hooks: Of requests and Jobs that are under way.
         full: Why no release may start beside those of other Rollouts, in words; empty when one may.
+        preflight: What the checks before any traffic moves look at; None where they were not asked for yet.
     """
 
     subject: Subject
@@ -269,6 +273,7 @@ class Observed:
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
     hooks: HookFacts = field(default_factory=HookFacts)
     full: str = ""
+    preflight: Facts | None = None
 
 
 def stamp(now: float) -> str:

@@ -9,6 +9,7 @@ from mesh.api.trafficsplit import Condition
 from rollouts.api.rollout import EvidenceStatus, Phase, RolloutStatus, WeightStatus
 from rollouts.core.machine import PHASES, RELEASE, RESTING, State
 from rollouts.core.observed import stamp
+from rollouts.core.preflight.gate import blocking
 from rollouts.core.words import message, need
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def _phase(c: Context) -> Phase:
         return Phase.STALLED
     if c.spec.paused and c.notes.state in RELEASE:
         return Phase.PAUSED
+    if blocking(c):
+        return Phase.STALLED
     return PHASES[c.notes.state]
 
 
@@ -110,7 +113,8 @@ def _conditions(c: Context, phase: Phase, text: str) -> tuple[Condition, ...]:
     state = c.notes.state
     stalled = phase is Phase.STALLED
     failed = state is State.ROLLED_BACK
-    reason = c.problem.reason if stalled and c.problem else phase.value
+    blocked = next((str(x.reason) for x in blocking(c)), phase.value)
+    reason = c.problem.reason if stalled and c.problem else blocked
     ready = state is State.HEALTHY and not stalled
     return (
         condition(c, "Ready", ready, reason, text),

@@ -9,6 +9,7 @@ from rollouts.core.context import DRAIN_SECONDS, Context
 from rollouts.core.hook_words import with_hooks
 from rollouts.core.machine import RELEASE, State
 from rollouts.core.observed import stamp
+from rollouts.core.preflight.gate import waiting_words
 
 if TYPE_CHECKING:
     from rollouts.core.schedule import Closed
@@ -87,7 +88,7 @@ def _closed(c: Context, closed: Closed) -> str:
 
 
 def _starting(c: Context) -> str:
-    return f"starts the canary: {_pods(c)}"
+    return waiting_words(c) or f"starts the canary: {_pods(c)}"
 
 
 def _pods(c: Context) -> str:

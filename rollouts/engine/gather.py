@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rollouts.core.naming import Names
+    from rollouts.core.preflight.facts import Facts
     from rollouts.engine.cache import Cache, Key
     from rollouts.routers.base import Router
 

@@ -6,6 +6,7 @@ from analysis.model.verdict import Decision
 from rollouts.core.context import Context, Signal
 from rollouts.core.machine import Event
 from rollouts.core.outliers import beyond_replacing
+from rollouts.core.preflight.gate import unhindered_for
 
 __all__ = ["canary_lost", "judged_worse", "not_acknowledged_in_time", "not_ready_in_time", "one_pod_worse"]
 
@@ -37,7 +38,7 @@ def one_pod_worse(c: Context) -> Signal | None:
 def not_ready_in_time(c: Context) -> Signal | None:
     """Did the canary's pods take too long to become ready?"""
     deadline = c.spec.progress_deadline_seconds
-    if c.in_state < deadline or c.canary_can_take(c.weight_to_come):
+    if unhindered_for(c) < deadline or c.canary_can_take(c.weight_to_come):
         return None
     have = c.o.canary.ready if c.o.canary else 0
     return Signal(

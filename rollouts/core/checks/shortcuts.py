@@ -9,6 +9,7 @@ from rollouts.api.names import SKIP_ANNOTATION
 from rollouts.core.checks.steps import next_step
 from rollouts.core.context import Signal
 from rollouts.core.machine import Event
+from rollouts.core.preflight.gate import may_start
 
 if TYPE_CHECKING:
     from rollouts.api.rollout import HistoryEntry
@@ -24,7 +25,7 @@ def skipped(c: Context) -> Signal | None:
 
 def recently_good(c: Context) -> Signal | None:
     """Was the revision promoted a short while ago, and nothing said against it since?"""
-    if c.spec.rollback_window is None or c.spec.paused:
+    if c.spec.rollback_window is None or c.spec.paused or not may_start(c):
         return None
     entry = _promoted_before(c, c.notes.target)
     if entry is None:

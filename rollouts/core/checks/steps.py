@@ -10,6 +10,7 @@ from rollouts.api.names import (
 from rollouts.api.rollout import OnInconclusive
 from rollouts.core.context import Context, Signal
 from rollouts.core.machine import Event
+from rollouts.core.preflight.gate import may_start
 from rollouts.core.words import evidence_words
 
 __all__ = [
@@ -46,10 +47,10 @@ def held_by_spec(c: Context) -> bool:
 
 
 def canary_started(c: Context) -> Signal | None:
-    """Do the canary's first pods run?"""
+    """Do the canary's first pods run, and is all that traffic needs as it must be?"""
     return (
         next_step(c, "the canary's first pods are ready")
-        if not held_by_spec(c) and c.canary_can_take(c.weight_to_come)
+        if not held_by_spec(c) and may_start(c) and c.canary_can_take(c.weight_to_come)
         else None
     )
 

@@ -1,0 +1,1 @@
+"""Before any traffic moves: what must be right for it. Pure; ``checks.CHECKS`` is the specification."""
