@@ -71,7 +71,7 @@ def controller() -> None:
     show_default=True,
     help="After how many seconds without a renewal another controller takes over.",
 )
-@click.option("--verbose", is_flag=True, help="Log every conflict and retry too.")
+@click.option("--verbose", is_flag=True, help="Log every request that writes, conflict and retry too.")
 def run(  # noqa: PLR0917 - click passes them by name
     kubeconfig: Path | None,
     mesh_url: str,
@@ -97,9 +97,9 @@ def run(  # noqa: PLR0917 - click passes them by name
     from rollouts.wiring.run import Options  # noqa: PLC0415 - kopf and aiohttp load only where they are needed
     from rollouts.wiring.run import run as run_controller  # noqa: PLC0415
 
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for package in ("rollouts", "analysis"):
+        logging.getLogger(package).setLevel(logging.DEBUG if verbose else logging.INFO)
     logging.getLogger("kopf").setLevel(logging.WARNING)
     elects = kubeconfig is None if leader_elect is None else leader_elect
     lease = LeaseSettings(lease_namespace or own_namespace(), lease_name, lease_seconds) if elects else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ __all__ = [
     "APPLY", "MERGE", "STRATEGIC", "ConflictError", "Kube", "KubeError", "NotLeaderError", "connect", "object_path",
 ]  # fmt: skip
 
+_LOG = logging.getLogger(__name__)
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
@@ -94,8 +96,11 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
+        patience = self._patience(method)
+        if method != "GET":
+            _LOG.debug("%s %s", method, path)
         try:
-            answer = await self._api.call_api(method, url, headers, sent, post, _request_timeout=self._patience(method))
+            answer = await self._api.call_api(method, url, headers, sent, post, _request_timeout=patience)
         except client.ApiException as error:
             raise _refusal(int(error.status or 0), str(error.body or error.reason)) from None
         data = await answer.read()  # type: ignore[no-untyped-call]

@@ -111,7 +111,8 @@ async def run(options: Options) -> None:
 
 def _elector(kube: Kube, options: Options) -> Elector | None:
     """Return who says whether this process leads; None where it is the only one."""
-    return Elector(kube, options.lease, f"{socket.gethostname()}_{uuid.uuid4()}") if options.lease else None
+    identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4()}"
+    return Elector(kube, options.lease, identity) if options.lease else None
 
 
 async def _act(duty: Duty, elector: Elector | None, waits: Callable[[], None]) -> None:
