@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mesh.api.names import PROXY_CONTAINER
 from rollouts.api.names import ROLLOUT_LABEL
 from rollouts.core.templates import images, revision
 
@@ -40,6 +41,9 @@ class Pod:
     labels: Mapping[str, str]
     started: str
     node: str
+    sidecar: bool = False
+    unscheduled: str = ""
+    unscheduled_at: str = ""
 
 
 def _slim(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,14 +75,26 @@ def _pod(body: Mapping[str, Any]) -> Pod | None:
     status = body.get("status") or {}
     if body["metadata"].get("deletionTimestamp") or status.get("phase") in {"Succeeded", "Failed"}:
         return None
+    spec = body.get("spec") or {}
+    containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+    unscheduled = _unscheduled(status)
     return Pod(
         name=body["metadata"]["name"],
         uid=body["metadata"]["uid"],
         owner=_owner(body),
         labels=dict(body["metadata"].get("labels") or {}),
         started=str(status.get("startTime") or body["metadata"]["creationTimestamp"]),
-        node=str((body.get("spec") or {}).get("nodeName") or ""),
+        node=str(spec.get("nodeName") or ""),
+        sidecar=any(c.get("name") == PROXY_CONTAINER for c in containers),
+        unscheduled=str(unscheduled.get("message") or ""),
+        unscheduled_at=str(unscheduled.get("lastTransitionTime") or ""),
     )
+
+
+def _unscheduled(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the scheduler's words about a pod that it found no node for."""
+    found = (c for c in status.get("conditions") or () if c.get("type") == "PodScheduled")
+    return next((c for c in found if c.get("status") == "False" and c.get("reason") == "Unschedulable"), {})
 
 
 class Cache:
@@ -139,6 +155,10 @@ class Cache:
             return []
         wanted = selector.items()
         return [p for p in self._pods[namespace].values() if all(p.labels.get(k) == v for k, v in wanted)]
+
+    def pods_in(self, namespace: str) -> list[Pod]:
+        """Return a namespace's pods."""
+        return list(self._pods[namespace].values())
 
     def labelled(self, namespace: str, rollout: str) -> list[dict[str, Any]]:
         """Return the Deployments that carry a Rollout's label."""

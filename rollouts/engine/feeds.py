@@ -37,6 +37,11 @@ class Feed(Protocol):
         ...
 
     @property
+    def answered(self) -> bool:
+        """Whether it was reached at least once."""
+        ...
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What was wrong with samples that were left out."""
         ...
@@ -63,6 +68,11 @@ class MeshFeed:
     def problem(self) -> str:
         """Why nothing comes at the moment."""
         return self._stream.problem
+
+    @property
+    def answered(self) -> bool:
+        """Whether the mesh was reached."""
+        return self._stream.answered
 
     def take(self) -> list[Window]:
         """Return the windows that came since the last call."""
@@ -118,6 +128,7 @@ class PolledFeed:
         """
         self.bounds = bounds
         self.problem = ""
+        self.answered = False
         self.problems: tuple[str, ...] = ()
         self._open, self._since, self._every = open_source, since, every
         self._clock, self._on_change, self._sleep = clock, on_change, sleep
@@ -164,7 +175,8 @@ class PolledFeed:
 
     async def _read(self, source: AskedSource) -> None:
         windows = await source.read(self._since, self._clock())
-        told, self.problem = bool(self.problem), ""
+        told, self.problem = bool(self.problem) or not self.answered, ""
+        self.answered = True
         changed = source.problems != self.problems
         self.problems = source.problems
         if windows:

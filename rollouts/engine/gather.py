@@ -152,6 +152,7 @@ def gather(
     measure: Callable[[Notes, Known], Measured],
     *,
     full: str = "",
+    preflight: Facts | None = None,
     hooks: HookFacts | None = None,
 ) -> Observed:
     """Return all that one decision may look at.
@@ -162,6 +163,7 @@ def gather(
         subject: The Rollout, as it was read or written last.
         measure: Answers what was measured, given the notes and what is known of the pods.
         full: Why no release may start beside those of other Rollouts.
+        preflight: What the checks before any traffic moves look at.
         hooks: How hooks go.
     """
     notes = Notes.read(subject.status.internal)
@@ -213,6 +215,7 @@ def gather(
         template_problem=template_problem(release_of(cache, subject, names)),
         neighbours=_neighbours(cache, subject),
         full=full,
+        preflight=preflight,
         hooks=hooks or HookFacts(),
         strays=tuple(Workload(d) for d in cache.labelled(namespace, subject.name) if d["metadata"]["name"] not in ours),
     )

@@ -144,7 +144,11 @@ class Measuring:
             measured = self._measure(notes, analysis, known, now)
             self._judged = (asked, now, measured)
         return replace(
-            measured, share=self._share.percent, problem=self._feed.problem, problems=self._problems(analysis)
+            measured,
+            share=self._share.percent,
+            problem=self._feed.problem,
+            answered=self._feed.answered,
+            problems=self._problems(analysis),
         )
 
     def _take(self, notes: Notes, now: float) -> None:

@@ -26,6 +26,7 @@ from rollouts.engine.gather import gather, release_of, subject_of
 from rollouts.engine.hooks import HookRunner
 from rollouts.engine.kube import ConflictError
 from rollouts.engine.measuring import Measuring, Order
+from rollouts.engine.preflight_facts import PreflightReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -86,6 +87,7 @@ class Reconciler:
         self._clock = tools.clock
         self._instance = instance
         self._cap = Cap(most_releases)
+        self._preflight = PreflightReader(kube, cache, router, tools.clock)
         self._written: dict[Key, tuple[str, dict[str, Any]]] = {}
         self._wrote_at: dict[Key, float] = {}
         self._posted: dict[str, int] = {}
@@ -111,6 +113,7 @@ class Reconciler:
             subject,
             lambda notes, known: self._measure(key, subject, notes, known),
             full=self._cap.full(self._cache, key),
+            preflight=await self._preflight.facts(subject),
             hooks=self._hooks.look(key),
         )
         plan = decide(observed, self._clock())
@@ -135,6 +138,7 @@ class Reconciler:
         self._wrote_at.pop(key, None)
         self._errors.pop(key, None)
         self._cap.forget(key)
+        self._preflight.forget(key)
         await self._hooks.forget(key)
         if measuring := self._measuring.pop(key, None):
             await measuring.close()
@@ -208,7 +212,7 @@ class Reconciler:
         return (
             measuring.look(notes, subject.spec.analysis if subject.spec else _ANALYSIS_OFF, known)
             if measuring
-            else Measured()
+            else Measured(answered=False)
         )
 
     async def _follow(self, key: Key, subject: Subject, plan: Plan) -> None:

@@ -29,6 +29,7 @@ class TelemetryStream:
 
     Attributes:
         problem: Why nothing comes at the moment; empty when all is well.
+        answered: Whether the mesh has answered at least once.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class TelemetryStream:
         self._token_file = token_file
         self._fresh: deque[TelemetryWindow] = deque(maxlen=_MOST_WINDOWS)
         self.problem = ""
+        self.answered = False
         self._task = asyncio.create_task(self._run(), name=f"telemetry {url}")
 
     def take(self) -> list[TelemetryWindow]:
@@ -91,12 +93,20 @@ class TelemetryStream:
         query = {"since": repr(self._since)}
         async with self._session.get(self._url, params=query, headers=self._headers(), timeout=timeout) as answer:
             answer.raise_for_status()
+            self._reached()
             async for line in answer.content:
                 if line.strip():
                     self._take(TelemetryWindow.model_validate_json(line))
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token_file.read_text().strip()}"} if self._token_file else {}
+
+    def _reached(self) -> None:
+        """Tell at once that the mesh answers: a host that nobody calls has no windows for a while."""
+        told = self.answered and not self.problem
+        self.problem, self.answered = "", True
+        if not told:
+            self._on_window()
 
     def _take(self, window: TelemetryWindow) -> None:
         self.problem = ""

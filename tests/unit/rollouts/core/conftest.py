@@ -18,6 +18,7 @@ from rollouts.core.decide import decide
 from rollouts.core.hook_runs import HookFacts, HookOrder, Progress
 from rollouts.core.notes import Notes
 from rollouts.core.observed import CanaryPod, Measured, Observed, Service, Subject, Traffic, Workload
+from rollouts.core.preflight.facts import Facts
 from rollouts.core.templates import images, revision
 
 if TYPE_CHECKING:
@@ -28,7 +29,13 @@ LABELS = {"app": "payment", "team": "shop"}
 
 
 def template(image: str) -> dict[str, Any]:
-    return {"metadata": {"labels": dict(LABELS)}, "spec": {"containers": [{"name": "app", "image": image}]}}
+    container = {
+        "name": "app",
+        "image": image,
+        "ports": [{"containerPort": 8080}],
+        "readinessProbe": {"tcpSocket": {"port": 8080}},
+    }
+    return {"metadata": {"labels": dict(LABELS)}, "spec": {"containers": [container]}}
 
 
 IMAGES = {revision(template(f"shop:{n}")): images(template(f"shop:{n}")) for n in range(10)}
@@ -73,6 +80,8 @@ class World:
         self.mesh_answers = True
         self.pods_start = True
         self.canary_pods: dict[str, CanaryPod] = {}
+        self.preflight: Facts | None = Facts()
+        self.measuring_problem, self.measuring_answers = "", True
         self.rolls_at_once = True
         self.hooks: dict[str, Progress] = {}
         self.orders: dict[str, HookOrder] = {}
@@ -184,7 +193,8 @@ class World:
                 traffic=traffic,
                 running=dict(self.stable_pods) if self.deployment else {},
                 images=IMAGES,
-                measured=Measured(self.verdict, self.share),
+                measured=Measured(self.verdict, self.share, self.measuring_problem, self.measuring_answers),
+                preflight=self.preflight,
                 template_problem=self.template_problem,
                 neighbours=dict(self.neighbours),
                 full=self.full,

@@ -78,7 +78,7 @@ def back_to_1(world):
 def test_a_revision_that_was_good_lately_comes_back_without_steps(make_world):
     world = back_to_1(make_world(rollbackWindow={}))
     assert (world.phase, world.status["stable"]["images"]) == ("Healthy", ["shop:2"])
-    assert [x.weights.get("payment-canary", 0) for x in world.log if isinstance(x, a.SetTraffic)] == [100, 0, 0]
+    assert [x.weights.get("payment-canary", 0) for x in world.log if isinstance(x, a.SetTraffic)] == [0, 100, 0, 0]
     assert "spec.rollbackWindow" in world.status["history"][-1]["reason"]
 
 

@@ -48,7 +48,7 @@ class Mesh:
 
 
 class Stream:
-    problem = ""
+    problem, answered = "", True
 
     def __init__(self, mesh, since):
         self.mesh, self.since = mesh, since
