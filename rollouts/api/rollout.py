@@ -15,6 +15,7 @@ from rollouts.api.hooks import Hooks
 from rollouts.api.lifecycle import RollbackWindow
 from rollouts.api.preflight import Preflight
 from rollouts.api.schedule import Freeze, ReleaseWindow
+from rollouts.api.slos import Slos, Watch
 from rollouts.api.status import (
     EvidenceStatus,
     HistoryEntry,
@@ -118,6 +119,8 @@ class RolloutSpec(Resource):
         ),
     ] = DEFAULT_STEPS
     analysis: Annotated[Analysis, Field(description="How each setWeight step is judged.")] = Analysis()
+    slos: Slos = ()
+    watch: Annotated[Watch, Field(description="What is watched after all steps have passed; off by default.")] = Watch()
     session_affinity: Annotated[
         SessionAffinity | None,
         Field(

@@ -26,6 +26,7 @@ class Phase(StrEnum):
     AWAITING_APPROVAL = "AwaitingApproval"
     INCONCLUSIVE = "Inconclusive"
     PROMOTING = "Promoting"
+    WATCHING = "Watching"
     ROLLING_BACK = "RollingBack"
     ROLLED_BACK = "RolledBack"
     STALLED = "Stalled"
@@ -56,7 +57,9 @@ class WeightStatus(Resource):
 class EvidenceStatus(Resource):
     """One metric's evidence; numbers are rounded."""
 
-    metric: Annotated[str, Field(description="errors, latency, a guard, or a metric of a template.")]
+    metric: Annotated[
+        str, Field(description="errors, latency, a guard, slo/<name> of spec.slos, or a metric of a template.")
+    ]
     words: Annotated[str, Field(description="The evidence in one sentence.")]
     canary: float | None = None
     baseline: float | None = None
@@ -77,6 +80,9 @@ class EvidenceStatus(Resource):
     rollback_at: Annotated[float, Field(description="It is taken back when rollbackE reaches this.")] = 0.0
     promote_e: Annotated[float, Field(description="Evidence (e-value) that the canary is within the margin.")] = 1.0
     promote_at: Annotated[float, Field(description="The metric is fine when promoteE reaches this.")] = 0.0
+    burn_rate: Annotated[
+        float | None, Field(description="Of an SLO: how many times as fast as it allows the error budget is spent.")
+    ] = None
 
 
 Outcome = Literal["Promoted", "RolledBack", "Aborted", "Superseded", "Reverted", "Overridden"]

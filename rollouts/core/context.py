@@ -260,7 +260,7 @@ class Context:
         match self.notes.state:
             case State.STARTING:
                 return self.spec.steps[0].set_weight or 0
-            case State.FILLING | State.SWITCHING:
+            case State.FILLING | State.SWITCHING | State.WATCHING:
                 return FULL
             case State.ROLLING:
                 return self.notes.weight

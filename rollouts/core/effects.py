@@ -17,7 +17,7 @@ from rollouts.api.names import (
 )
 from rollouts.api.rollout import HistoryEntry, Version, WeightStatus
 from rollouts.core.context import ACK_PATIENCE, FULL, Context, Signal
-from rollouts.core.machine import SKIPPABLE, Event, State, advance
+from rollouts.core.machine import RELEASE, SKIPPABLE, Event, State, advance
 from rollouts.core.notes import Announcement
 from rollouts.core.observed import stamp
 from rollouts.core.preflight.notes import PreflightNotes
@@ -97,6 +97,8 @@ def _handle(c: Context, before: State, event: Event) -> Context:
     annotation = _COMMANDS.get(event)
     if annotation is None and before in SKIPPABLE and c.asked(SKIP_ANNOTATION):
         annotation = SKIP_ANNOTATION
+    elif event is Event.WATCHED:
+        annotation = PROMOTE_ANNOTATION
     elif before is State.PAUSED and annotation is None:
         annotation = RESUME_ANNOTATION
     elif before is State.AWAITING_APPROVAL and annotation is None:
@@ -115,6 +117,8 @@ def _close(c: Context, fallback: str, why: str) -> Context:
     """Write the release's end into the history, once."""
     if not c.notes.open:
         return c
+    if c.notes.state in RELEASE:
+        c = c.noted(outcome="", reason="")  # all its steps may have passed: it ends otherwise now
     entry = HistoryEntry(
         revision=c.notes.target,
         images=c.notes.target_images,
@@ -200,6 +204,10 @@ def _acknowledged(c: Context, _signal: Signal) -> Context:
     return c.stated(step_started_at=stamp(c.now)).noted(step_starts=(*c.notes.step_starts, c.now))
 
 
+def _watched_from_now(c: Context, _signal: Signal) -> Context:
+    return c.stated(step_started_at=stamp(c.now)).noted(step_starts=(*c.notes.step_starts, c.now))
+
+
 def _rolling_back(c: Context, signal: Signal) -> Context:
     outcome = "Aborted" if signal.event is Event.ABORT else "RolledBack"
     c = c.stated(failed_revision=c.notes.target)
@@ -254,6 +262,7 @@ _EFFECTS: Final[Mapping[Event, Callable[[Context, Signal], Context]]] = MappingP
         Event.PROMOTE: _forced,
         Event.SCALED: _scaled,
         Event.ACKNOWLEDGED: _acknowledged,
+        Event.WATCH: _watched_from_now,
         Event.ROLL_BACK: _rolling_back,
         Event.ABORT: _rolling_back,
         Event.SUPERSEDE: _superseded,

@@ -43,6 +43,7 @@ class State(StrEnum):
     INCONCLUSIVE = "Inconclusive"
     FILLING = "Filling"
     SWITCHING = "Switching"
+    WATCHING = "Watching"
     ROLLING = "Rolling"
     RETURNING = "Returning"
     DRAINING = "Draining"
@@ -95,6 +96,10 @@ class Event(StrEnum):
     """The template is the stable one again."""
     OVERRIDE = "Overridden"
     """Somebody resumed the Deployment: ship it now."""
+    WATCH = "WatchStarted"
+    """The canary has all requests, and the old version stays at hand for a while."""
+    WATCHED = "WatchPassed"
+    """Nothing was found in that time."""
     ROLLED = "Promoted"
     """The stable Deployment runs the new revision."""
     RETURNED = "TrafficReturned"
@@ -130,11 +135,12 @@ RELEASE: Final = frozenset(
         _S.INCONCLUSIVE,
         _S.FILLING,
         _S.SWITCHING,
+        _S.WATCHING,
     }
 )
 """States in which a release can still be taken back by one weight change."""
 
-SKIPPABLE: Final = frozenset({_S.JUDGING, _S.PAUSED, _S.AWAITING_APPROVAL, _S.INCONCLUSIVE})
+SKIPPABLE: Final = frozenset({_S.JUDGING, _S.PAUSED, _S.AWAITING_APPROVAL, _S.INCONCLUSIVE, _S.WATCHING})
 """States that wait in a step which can be skipped."""
 
 RESTING: Final = frozenset({_S.HEALTHY, _S.ROLLED_BACK, _S.GONE})
@@ -177,7 +183,8 @@ _OWN: Final[dict[State, dict[Event, State]]] = {
     _S.AWAITING_APPROVAL: _NEXT,
     _S.INCONCLUSIVE: _NEXT,
     _S.FILLING: {_E.SCALED: _S.SWITCHING},
-    _S.SWITCHING: {_E.ACKNOWLEDGED: _S.ROLLING},
+    _S.SWITCHING: {_E.ACKNOWLEDGED: _S.ROLLING, _E.WATCH: _S.WATCHING},
+    _S.WATCHING: {_E.WATCHED: _S.ROLLING},
     _S.ROLLING: {_E.ROLLED: _S.RETURNING, _E.SUPERSEDE: _S.SUPERSEDING},
     _S.RETURNING: {_E.RETURNED: _S.DRAINING},
     _S.DRAINING: {_E.DRAINED: _S.HEALTHY},
@@ -208,7 +215,8 @@ def _table() -> Mapping[tuple[State, Event], State]:
     table = {(state, event): to for state, row in _OWN.items() for event, to in row.items()}
     table |= {(state, event): to for state in RELEASE for event, to in _AT_ANY_TIME.items()}
     table |= {(state, _E.DELETE): _S.RESTORING for state in State if state not in {_S.RESTORING, _S.GONE}}
-    del table[_S.FILLING, _E.PROMOTE], table[_S.SWITCHING, _E.PROMOTE]  # both are promoting already
+    for promoting in (_S.FILLING, _S.SWITCHING, _S.WATCHING):
+        del table[promoting, _E.PROMOTE]
     return MappingProxyType(table)
 
 
@@ -227,6 +235,7 @@ PHASES: Final[Mapping[State, Phase]] = MappingProxyType(
         _S.INCONCLUSIVE: Phase.INCONCLUSIVE,
         _S.FILLING: Phase.PROMOTING,
         _S.SWITCHING: Phase.PROMOTING,
+        _S.WATCHING: Phase.WATCHING,
         _S.ROLLING: Phase.PROMOTING,
         _S.RETURNING: Phase.PROMOTING,
         _S.DRAINING: Phase.PROMOTING,

@@ -14,6 +14,7 @@ from rollouts.core.templates import images, revision
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from analysis.model.objective import Burn
     from analysis.model.verdict import Verdict
     from mesh.api.trafficsplit import OutlierDetection
     from rollouts.api.rollout import RolloutSpec, RolloutStatus
@@ -223,6 +224,7 @@ class Measured:
         answered: Whether the source of the counts was reached in this release.
         problems: What was wrong with measurements that were left out, in words.
         budget: Each test's share of ``rollbackAlpha``.
+        burns: How each of ``spec.slos`` fares.
     """
 
     verdict: Verdict | None = None
@@ -231,6 +233,7 @@ class Measured:
     answered: bool = True
     problems: tuple[str, ...] = ()
     budget: Mapping[str, float] = field(default_factory=dict)
+    burns: tuple[Burn, ...] = ()
 
 
 @dataclass(frozen=True)

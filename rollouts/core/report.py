@@ -54,15 +54,20 @@ def _judged(c: Context) -> dict[str, object]:
     measured = c.o.measured
     if c.notes.state not in RELEASE | {State.ROLLING_BACK}:
         return {"problems": ()}
-    verdict = measured.verdict
-    if verdict is None:
+    verdict, burns = measured.verdict, measured.burns
+    if verdict is None and not burns:
         return {"problems": measured.problems}
+    found = verdict.evidence if verdict else ()
+    objectives = (
+        _evidence(b.evidence).model_copy(update={"burn_rate": None if b.rate is None else _number(b.rate)})
+        for b in burns
+    )
     return {
         "budget": {name: _number(alpha) for name, alpha in measured.budget.items()},
         "problems": measured.problems,
-        "verdict": verdict.decision.value,
-        "summary": verdict.summary,
-        "evidence": tuple(_evidence(e) for e in verdict.evidence),
+        "verdict": verdict.decision.value if verdict else "",
+        "summary": verdict.summary if verdict else "",
+        "evidence": (*(_evidence(e) for e in found), *objectives),
         "need": need(c),
     }
 

@@ -10,6 +10,7 @@ from rollouts.core.hook_words import with_hooks
 from rollouts.core.machine import RELEASE, State
 from rollouts.core.observed import stamp
 from rollouts.core.preflight.gate import waiting_words
+from rollouts.core.slos import watching_words
 
 if TYPE_CHECKING:
     from rollouts.core.schedule import Closed
@@ -213,6 +214,7 @@ _MESSAGES = {
     State.INCONCLUSIVE: _inconclusive,
     State.FILLING: _filling,
     State.SWITCHING: _weighting,
+    State.WATCHING: watching_words,
     State.ROLLING: _rolling,
     State.RETURNING: _returning,
     State.DRAINING: _draining,

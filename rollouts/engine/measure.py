@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from analysis.judges import judge_table
+from analysis.judges import judge_objectives, judge_table
 from analysis.model.budget import split
 from analysis.model.counts import Arm, PodCounts, Window
+from analysis.model.objective import Objective
 from analysis.model.policy import ErrorPolicy, LatencyPolicy, Policy
 from rollouts.core.machine import RELEASE
 from rollouts.core.observed import Measured
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from analysis.model.values import ValueSeries
     from mesh.api.telemetry import TelemetryWindow
     from rollouts.api.rollout import Analysis
+    from rollouts.api.slos import Slo
     from rollouts.core.naming import Names
     from rollouts.core.notes import Notes
 
@@ -27,6 +29,7 @@ __all__ = ["HISTORY_SECONDS", "Known", "Share", "arms", "measure", "of_release",
 HISTORY_SECONDS: Final = 600.0
 """How much of the time before a release is asked for: it tells what stable pods differ by."""
 _PERCENT: Final = 100.0
+_MILLISECONDS: Final = 1000.0
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,13 @@ class Known:
     arms: Mapping[str, Arm] = field(default_factory=dict)
 
 
-def policy_of(analysis: Analysis, bounds: tuple[float, ...]) -> Policy:
-    """Return the judge's policy for a Rollout's ``spec.analysis``.
+def policy_of(analysis: Analysis, bounds: tuple[float, ...], slos: Sequence[Slo] = ()) -> Policy:
+    """Return the judge's policy for a Rollout's ``spec.analysis`` and ``spec.slos``.
 
     Args:
         analysis: What people wrote.
         bounds: Upper bounds of the latency buckets, milliseconds; without any, latency is not judged.
+        slos: The objectives.
     """
     errors, latency = analysis.errors, analysis.latency
     slo = None if errors.slo_percent is None else errors.slo_percent / _PERCENT
@@ -68,6 +72,19 @@ def policy_of(analysis: Analysis, bounds: tuple[float, ...]) -> Policy:
         else None,
         rollback_alpha=analysis.rollback_alpha,
         promotion_alpha=analysis.promotion_alpha,
+        objectives=tuple(_objective(slo, analysis) for slo in slos),
+    )
+
+
+def _objective(slo: Slo, analysis: Analysis) -> Objective:
+    """Return an objective; what does not count for the judge while pods are cold does not count here either."""
+    latency = slo.latency
+    return Objective(
+        name=slo.name,
+        share=slo.share,
+        burn_rate=slo.burn_rate,
+        threshold_ms=None if latency is None else latency.threshold * _MILLISECONDS,
+        warm_up=analysis.errors.warm_up if latency is None else analysis.latency.warm_up,
     )
 
 
@@ -158,10 +175,14 @@ def measure(
         pods_started: When each pod started, Unix seconds.
         now: Unix seconds.
     """
-    if notes.state not in RELEASE or not notes.step_starts or not analysis.judges:
+    if notes.state not in RELEASE or not notes.step_starts or not (analysis.judges or policy.objectives):
         return Measured()
+    burns = judge_objectives(table, policy, pods_started=pods_started, step_starts=notes.step_starts)
+    if not analysis.judges:
+        alone = replace(policy, errors=None, latency=None)
+        return Measured(burns=burns, budget=split(alone))
     verdict = judge_table(
         table, policy, pods_started=pods_started, step_starts=notes.step_starts, now=now, values=values
     )
     custom = [s.policy.name for s in values if s.policy.critical and not s.policy.dry_run]
-    return Measured(verdict=verdict, budget=split(policy, custom))
+    return Measured(verdict=verdict, budget=split(policy, custom), burns=burns)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from analysis.model.counts import Arm
     from rollouts.api.rollout import Analysis
+    from rollouts.api.slos import Slo
     from rollouts.api.source import Asked
     from rollouts.core.metrics import Release, ReleaseMetric
     from rollouts.core.naming import Names
@@ -132,23 +133,23 @@ class Measuring:
             await self._values.close()
             self._values = self._open_values(order, kept)
 
-    def look(self, notes: Notes, analysis: Analysis, known: Known) -> Measured:
+    def look(self, notes: Notes, analysis: Analysis, known: Known, slos: tuple[Slo, ...] = ()) -> Measured:
         """Return what was measured up to now, and the judge's answer."""
         now = self._tools.clock()
         self._arms.update(known.arms)
         self._take(notes, now)
         # The judge is asked once a second, and at once when a step begins or something else was written.
-        asked = (notes.state, notes.step_starts, notes.replaced, analysis)
+        asked = (notes.state, notes.step_starts, notes.replaced, analysis, slos)
         before, at, measured = self._judged
         if before != asked or now - at >= _LOOK_SECONDS or now < at:
-            measured = self._measure(notes, analysis, known, now)
+            measured = self._measure(notes, analysis, known, now, slos)
             self._judged = (asked, now, measured)
         return replace(
             measured,
             share=self._share.percent,
             problem=self._feed.problem,
             answered=self._feed.answered,
-            problems=self._problems(analysis),
+            problems=(*self._problems(analysis), *_unjudged(measured)),
         )
 
     def _take(self, notes: Notes, now: float) -> None:
@@ -162,13 +163,13 @@ class Measuring:
         if gone:
             ledger.leave_out(gone.name, gone.until)
 
-    def _measure(self, notes: Notes, analysis: Analysis, known: Known, now: float) -> Measured:
+    def _measure(self, notes: Notes, analysis: Analysis, known: Known, now: float, slos: tuple[Slo, ...]) -> Measured:
         bounds = self._feed.bounds or ()
         ledger = self._ledger or Ledger(len(bounds) + 1)
         return measure(
             ledger.table,
             self._values.series,
-            policy_of(analysis, bounds),
+            policy_of(analysis, bounds, slos if self._feed.bounds is not None else ()),
             notes=notes,
             analysis=analysis,
             pods_started=known.started,
@@ -263,6 +264,10 @@ class Measuring:
             ),
             jobs=OwnedJobs(self._tools.kube, subject.namespace, owner_reference(subject)),
         )
+
+
+def _unjudged(measured: Measured) -> tuple[str, ...]:
+    return tuple(f"spec.slos: {burn.objective.name} {burn.problem}" for burn in measured.burns if burn.problem)
 
 
 def _loaded(kept: Checkpoint) -> Ledger | None:

@@ -210,7 +210,7 @@ class Reconciler:
     def _measure(self, key: Key, subject: Subject, notes: Notes, known: Known) -> Measured:
         measuring = self._measuring.get(key)
         return (
-            measuring.look(notes, subject.spec.analysis if subject.spec else _ANALYSIS_OFF, known)
+            _looked(measuring, subject, notes, known)
             if measuring
             else Measured(answered=False)
         )
@@ -246,6 +246,12 @@ class Reconciler:
             release=release,
             planned=planned(release),
         )
+
+
+def _looked(measuring: Measuring, subject: Subject, notes: Notes, known: Known) -> Measured:
+    if subject.spec is None:
+        return measuring.look(notes, _ANALYSIS_OFF, known)
+    return measuring.look(notes, subject.spec.analysis, known, subject.spec.slos)
 
 
 def _only_actual(changed: set[str], before: dict[str, Any], after: dict[str, Any]) -> bool:

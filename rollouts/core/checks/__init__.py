@@ -28,6 +28,7 @@ from rollouts.core.checks.hooks import awaited, hook_failed
 from rollouts.core.checks.people import aborted, deleted, forced, overridden, retried, reverted, superseded
 from rollouts.core.checks.rest import changed, changed_unheld, refused, runs_one_revision, scaled_to_zero
 from rollouts.core.checks.shortcuts import recently_good, skipped
+from rollouts.core.checks.slos import objective_missed, switched, watched
 from rollouts.core.checks.steps import acknowledged, approved, canary_started, passed, pause_over, scaled, undecided
 from rollouts.core.context import Context, Signal
 from rollouts.core.machine import RELEASE, State
@@ -37,7 +38,7 @@ __all__ = ["CHECKS", "GUARDS", "Check", "first_signal", "held_signal"]
 Check = Callable[[Context], Signal | None]
 
 PEOPLE: Final[tuple[Check, ...]] = (deleted, reverted, overridden, superseded, aborted)
-GUARDS: Final[tuple[Check, ...]] = (canary_lost, judged_worse, one_pod_worse, hook_failed)
+GUARDS: Final[tuple[Check, ...]] = (canary_lost, judged_worse, one_pod_worse, objective_missed, hook_failed)
 _RELEASE: Final[tuple[Check, ...]] = (*PEOPLE, *GUARDS, forced)
 
 CHECKS: Final[Mapping[State, tuple[Check, ...]]] = MappingProxyType(
@@ -52,7 +53,8 @@ CHECKS: Final[Mapping[State, tuple[Check, ...]]] = MappingProxyType(
         State.AWAITING_APPROVAL: (*_RELEASE, skipped, approved),
         State.INCONCLUSIVE: (*_RELEASE, skipped, passed),
         State.FILLING: (*_RELEASE, scaled, not_ready_in_time),
-        State.SWITCHING: (*_RELEASE, acknowledged, not_acknowledged_in_time),
+        State.SWITCHING: (*_RELEASE, switched, not_acknowledged_in_time),
+        State.WATCHING: (*PEOPLE, *GUARDS, watched),
         State.ROLLING: (deleted, replaced_while_rolling, rolled_out),
         State.RETURNING: (deleted, stable_is_back),
         State.DRAINING: (deleted, canary_drained),

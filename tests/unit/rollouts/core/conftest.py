@@ -22,6 +22,7 @@ from rollouts.core.preflight.facts import Facts
 from rollouts.core.templates import images, revision
 
 if TYPE_CHECKING:
+    from analysis.model.objective import Burn
     from rollouts.core.dependencies import Neighbour
 
 START = 1_800_000_000.0
@@ -73,6 +74,7 @@ class World:
         self.up_to_date = False
         self.verdict: Verdict | None = None
         self.share: float | None = None
+        self.burns: tuple[Burn, ...] = ()
         self.template_problem = ""
         self.neighbours: dict[str, Neighbour] = {}
         self.rival = self.taken = self.full = ""
@@ -193,7 +195,7 @@ class World:
                 traffic=traffic,
                 running=dict(self.stable_pods) if self.deployment else {},
                 images=IMAGES,
-                measured=Measured(self.verdict, self.share, self.measuring_problem, self.measuring_answers),
+                measured=Measured(self.verdict, self.share, burns=self.burns, self.measuring_problem, self.measuring_answers),
                 preflight=self.preflight,
                 template_problem=self.template_problem,
                 neighbours=dict(self.neighbours),
