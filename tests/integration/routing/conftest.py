@@ -156,7 +156,9 @@ class Mesh:
     def __init__(self, address: str, apps: list[App], made: World) -> None:
         self.address, self.apps, self.world = address, apps, made
         self.tries = apps[0].tries
-        self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        self.session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=30), cookie_jar=aiohttp.DummyCookieJar()
+        )
 
     def app(self, service: str, version: str) -> App:
         return next(a for a in self.apps if (a.service, a.version) == (service, version))

@@ -82,6 +82,15 @@ def test_counters_and_histograms_of_a_pod_come_together():
         ({"host": "shop/payment", "backend": "bank/payment"}, Series(Host("shop", "payment"), "payment.bank", "")),
         ({"host": "shop/payment", "backend": "/"}, Series(Host("shop", "payment"), "", "")),
         ({"host": "/"}, None),
+        ({"host": "/", "backend": "shop/audit"}, None),
+        (
+            {"host": "/", "backend": "shop/payment-canary", "pod": "c-1", "route": "shop/payment GET /a b"},
+            Series(Host("shop", "payment"), "payment-canary", "c-1", "GET /a b", mirrored=True),
+        ),
+        (
+            {"host": "/", "backend": "shop/payment-canary", "route": "shop/payment"},
+            Series(Host("shop", "payment"), "payment-canary", "", mirrored=True),
+        ),
         ({"host": "", "backend": "/"}, None),
     ],
 )
