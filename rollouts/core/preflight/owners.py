@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["route"]
 
-_CONTROLLERS: Final = {"flagger.app": "Flagger", "argoproj.io": "Argo Rollouts"}
+_CONTROLLERS: Final = {"flagger.app": "Flagger's", "argoproj.io": "Argo's"}
 
 
 def route(c: Context, f: Facts) -> Finding | None:
@@ -99,7 +99,7 @@ def _owner(resource: Mapping[str, Any]) -> str:
     for owner in resource["metadata"].get("ownerReferences") or ():
         group = str(owner.get("apiVersion", "")).partition("/")[0]
         if group in _CONTROLLERS:
-            return f"{_CONTROLLERS[group]}' {owner.get('kind')} {owner.get('name')}"
+            return f"{_CONTROLLERS[group]} {owner.get('kind')} {owner.get('name')}"
     return ""
 
 

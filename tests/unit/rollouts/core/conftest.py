@@ -195,7 +195,9 @@ class World:
                 traffic=traffic,
                 running=dict(self.stable_pods) if self.deployment else {},
                 images=IMAGES,
-                measured=Measured(self.verdict, self.share, burns=self.burns, self.measuring_problem, self.measuring_answers),
+                measured=Measured(
+                    self.verdict, self.share, self.measuring_problem, self.measuring_answers, burns=self.burns
+                ),
                 preflight=self.preflight,
                 template_problem=self.template_problem,
                 neighbours=dict(self.neighbours),
