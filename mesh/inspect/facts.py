@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import yaml
 
 from mesh.api.plaintext import Bypass
+from mesh.api.splitroutes import AFFINITY_COOKIE
 from mesh.lint.pods import asks_for_sidecar
 from mesh.lint.resources import dicts
 from mesh.resolve.objects import version_of
@@ -169,6 +170,7 @@ def _split(split: Manifest, backends: list[dict[str, Any]]) -> Iterable[str]:
     weights = ", ".join(f"{b.get('service')} {b.get('weight')} %" for b in backends)
     meta = split["metadata"]
     yield f"TrafficSplit {meta.get('namespace', '')}/{meta['name']}: {weights}"
+    yield from _besides(split.get("spec") or {})
     acknowledged, proxies = status.get("acknowledged") or {}, status.get("proxies") or {}
     if acknowledged.get("generation") == meta.get("generation"):
         yield f"in force on all {proxies.get('affected', 0)} proxies since {acknowledged.get('time', '')}"
@@ -177,6 +179,18 @@ def _split(split: Manifest, backends: list[dict[str, Any]]) -> Iterable[str]:
     yield f"acknowledged by {proxies.get('acknowledged', 0)} of {proxies.get('affected', 0)} proxies; in force before: {old or 'none'}"
     for rejection in status.get("rejections") or ():
         yield f"{rejection.get('proxy')} refused it: {rejection.get('message')}"
+
+
+def _besides(spec: Mapping[str, Any]) -> Iterable[str]:
+    """Yield what a split says besides its weights."""
+    for number, route in enumerate(dicts(spec.get("routes"))):
+        when = " or ".join(_flow(match) for match in dicts(route.get("match")))
+        yield f"before the weights, {route.get('name') or number}: {when} → {route.get('service')}"
+    if isinstance(mirror := spec.get("mirror"), dict):
+        when = " or ".join(_flow(match) for match in dicts(mirror.get("match")))
+        yield f"copies of {mirror.get('percent', 100)} %{' of ' + when if when else ''} → {mirror.get('service')}"
+    if isinstance(affinity := spec.get("sessionAffinity"), dict):
+        yield f"callers stay on their side by cookie {affinity.get('cookie', AFFINITY_COOKIE)}"
 
 
 def _around(status: object) -> Iterable[str]:

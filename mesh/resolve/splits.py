@@ -26,6 +26,7 @@ __all__ = [
     "LIMITED",
     "NOT_JUDGED",
     "Splits",
+    "affinity_instead",
     "limited_ejection",
     "overlay",
     "overlay_mirrors",
@@ -142,6 +143,25 @@ def limited_ejection(
             text = f"spec.outlierDetection.maxEjectionPercent: {most} is held to {SAFE_EJECTION}, so that half of the pods "
             text += f"go on serving: write at most {SAFE_EJECTION}, or give {split.service} a DestinationRule with the "
             yield Problem(rule.ref, LIMITED, f'{text}annotation {FULL_EJECTION_ANNOTATION}: "true"')
+
+
+def affinity_instead(
+    rules: Iterable[Rule[TrafficSplitSpec]], splits: Splits, chooses: Callable[[ServiceKey], bool]
+) -> Iterator[Problem]:
+    """Return what the authors of splits are told whose cookie chooses pods in place of a DestinationRule's hash.
+
+    Args:
+        rules: All of them.
+        splits: Those that are applied.
+        chooses: Whether a host's DestinationRule chooses pods by a hash.
+    """
+    applied = {split.uid: split for split in splits.applied.values()}
+    for rule in rules:
+        split = applied.get(rule.ref.uid)
+        if split and split.affinity and chooses(split.host):
+            text = f"spec.sessionAffinity: cookie {split.affinity.cookie} chooses the pod, too, in place of what the "
+            text += f"DestinationRule's consistentHash says: a request of {split.service} has one hash in Envoy; leave one out"
+            yield Problem(rule.ref, LIMITED, text)
 
 
 def overlay(

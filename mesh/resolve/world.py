@@ -21,7 +21,7 @@ from mesh.resolve.outbounds import Outbounds
 from mesh.resolve.peers import PeerModes, index_peers
 from mesh.resolve.problems import Problem, Ref
 from mesh.resolve.sidecars import Sidecars
-from mesh.resolve.splits import Splits, limited_ejection, resolve_splits, unjudged_ports
+from mesh.resolve.splits import Splits, affinity_instead, limited_ejection, resolve_splits, unjudged_ports
 from mesh.resolve.tokens import JwtIndex
 from mesh.resolve.tracing import TelemetryIndex
 from mesh.resolve.treatments import Treatments
@@ -232,6 +232,7 @@ class World:
         own += [p for r in self.reference_grants for p in r.problems]
         own += unjudged_ports(self.traffic_splits, self.splits, self.services)
         own += limited_ejection(self.traffic_splits, self.splits, self._all_may_go)
+        own += affinity_instead(self.traffic_splits, self.splits, self._hashes)
         for service in self.services.values():
             ref = Ref("v1", "Service", service.namespace, service.name, service.uid)
             told = read_kinds(service.kinds)[1] if service.kinds else ()
@@ -242,6 +243,12 @@ class World:
         """Say whether a host's own DestinationRule lets outlier detection eject all of its pods."""
         treatment = self.treatments.find(Caller(host[0]), host, host[0])
         return bool(treatment and treatment.full_ejection)
+
+    def _hashes(self, host: ServiceKey) -> bool:
+        """Say whether a host's own DestinationRule chooses pods by a hash."""
+        treatment = self.treatments.find(Caller(host[0]), host, host[0])
+        balancer = treatment.policy.load_balancer if treatment and treatment.policy else None
+        return bool(balancer and balancer.consistent_hash)
 
     def caller(self, workload: Workload) -> Caller:
         """Return whom a pod calls as."""

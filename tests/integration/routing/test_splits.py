@@ -143,7 +143,9 @@ async def test_a_caller_without_the_cookie_gets_one_that_keeps_it_where_it_came(
 async def test_a_destination_rules_hash_does_not_move_callers(make_mesh):
     some = CALLERS[:300]
     plain = await make_mesh(split(30, sessionAffinity={}))
-    hashed = await make_mesh(BY_USER + split(30, sessionAffinity={}))
+    hashed = await make_mesh(BY_USER + split(30, sessionAffinity={}), problems=True)
+    (told,) = hashed.world.problems
+    assert (told.reason, told.message.partition(":")[0]) == ("Limited", "spec.sessionAffinity")
     sides = await canaries(plain, some)
     assert await canaries(hashed, some, x_user="anna") == sides
     assert await canaries(hashed, some, x_user="bert") == sides

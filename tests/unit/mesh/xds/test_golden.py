@@ -127,3 +127,12 @@ def test_what_is_unchanged_is_the_same_object():
 
 def test_there_are_cases():
     assert CASES
+
+
+def test_a_split_is_held_when_all_that_it_names_is():
+    world = read((GOLDEN / "splitroutes.in.yaml").read_text())
+    builder = SnapshotBuilder()
+    builder.begin()
+    mark = built(builder, world).splits["u2"]
+    names = {f"outbound|80||{name}.shop.svc.cluster.local" for name in ("catalog", "catalog-canary")}
+    assert (mark.generation, mark.clusters, mark.routes) == (1, names, {"outbound"})
