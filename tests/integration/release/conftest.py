@@ -40,6 +40,8 @@ class Shop:
         self.namespace = namespace
         self._kubectl: Kubectl = cluster.kubectl()
         self.opened = 0.0
+        self.env: dict[str, str] = {}
+        """Set in every version of payment."""
 
     def kubectl(self, *args: str, stdin: str | None = None, timeout: float = 150.0) -> str:
         return self._kubectl("-n", self.namespace, *args, stdin=stdin, timeout=timeout)
@@ -58,10 +60,11 @@ class Shop:
         deployment["spec"]["replicas"] = 2
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         container["image"] = f"registry.example/shop/payment:{version}"
-        values = {"VERSION": version, "ERROR_RATE": str(errors), "LATENCY_MS": "5", **env}
+        values = {"VERSION": version, "ERROR_RATE": str(errors), "LATENCY_MS": "5", **self.env, **env}
         for variable in container["env"]:
             if variable["name"] in values:
-                variable["value"] = values[variable["name"]]
+                variable["value"] = values.pop(variable["name"])
+        container["env"] += [{"name": name, "value": value} for name, value in values.items()]
         self.apply(deployment, service)
 
     def open(self, rate: int = 40, **spec: Any) -> None:

@@ -79,6 +79,7 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
                 steps=STEPS,
                 progressDeadlineSeconds=120,
                 analysis={"minStepDuration": "3s", "maxStepDuration": "60s"},
+                watch={"duration": "4s"},
             )
             self.world.rolls_at_once = False
             self.world.marked_after = 0.0
@@ -142,6 +143,10 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
                 self.world.verdict = None
             else:
                 self.world.says(decision, outlier="a" if decision is Decision.OUTLIER else None)
+
+        @rule(missed=st.booleans())
+        def an_objective_is_met_or_missed(self, missed):
+            self.world.misses(missed=missed)
 
         @rule(replicas=st.integers(1, 8))
         def stable_is_scaled(self, replicas):
@@ -215,6 +220,7 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
             world.mesh_answers = world.pods_start = True
             world.spec["paused"] = False
             world.says(Decision.PROMOTE)
+            world.misses(missed=False)
             for n in range(120):
                 if world.gone or (
                     world.status["phase"] in {"Healthy", "RolledBack"} and world.canary is None and n > 40

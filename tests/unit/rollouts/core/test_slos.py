@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.model.objective import Burn, Objective
-from analysis.model.verdict import Decision, Evidence
+from analysis.model.verdict import Decision
 from rollouts.api.names import ABORT_ANNOTATION, PROMOTE_ANNOTATION, SKIP_ANNOTATION
 from rollouts.core.notes import ReplacedPod
 
 WATCH = {"duration": "30m"}
 STEPS = [{"setWeight": 100}]
 BY_TIME = {"enabled": False, "minStepDuration": "2s"}
-UP = Objective("availability", share=0.999, burn_rate=14.4)
-
-
-def burn(*, missed, stable_too=False, problem=""):
-    words = problem or "30 % of 400 canary requests failed where 0.1 % may"
-    e = Evidence("slo/availability", 0.3, 0.0, 400, 3600, None, None, 5000.0, 1000.0, 1.0, 0.0, words)
-    return Burn(UP, missed, 300.0, stable_too, e, problem)
 
 
 def watching(make_world, **spec):
@@ -44,7 +36,7 @@ def test_a_missed_objective_takes_the_release_back_in_every_step_with_and_withou
         world.says(Decision.PROMOTE)
         world.wait(4)
         assert world.phase == phase
-        world.burns = (burn(missed=True),)
+        world.misses()
         world.wait(1)
         assert world.phase in {"RollingBack", "RolledBack"}
         assert world.weight == 0
@@ -53,7 +45,7 @@ def test_a_missed_objective_takes_the_release_back_in_every_step_with_and_withou
 
 def test_what_burns_within_its_rate_does_not_stop_a_release_and_is_shown(make_world):
     world = make_world(steps=STEPS, analysis=BY_TIME).released()
-    world.burns = (burn(missed=False),)
+    world.misses(missed=False)
     world.wait(1)
     (entry,) = world.status["evidence"]
     assert (entry["metric"], entry["burnRate"], entry["canary"]) == ("slo/availability", 300.0, 0.3)
@@ -63,7 +55,7 @@ def test_what_burns_within_its_rate_does_not_stop_a_release_and_is_shown(make_wo
 
 def test_stable_that_burns_as_well_takes_nothing_off_the_guard_and_is_said(make_world):
     world = make_world().released()
-    world.burns = (burn(missed=True, stable_too=True),)
+    world.misses(stable_too=True)
     world.wait(5)
     assert world.phase == "RolledBack"
     assert "Stable burns as well" in world.status["history"][0]["reason"]
@@ -72,7 +64,7 @@ def test_stable_that_burns_as_well_takes_nothing_off_the_guard_and_is_said(make_
 def test_a_pod_that_is_being_replaced_is_no_fault_of_the_release(make_world):
     world = make_world().released()
     world.says(Decision.OUTLIER, outlier="a")
-    world.burns = (burn(missed=True),)
+    world.misses()
     world.wait(1)
     assert world.phase == "Progressing"
     assert isinstance(world.notes.replaced, ReplacedPod)
@@ -85,7 +77,7 @@ def test_a_promotion_that_is_forced_is_not_stopped_but_watched(make_world):
     world.mesh_answers = False
     world.annotate(PROMOTE_ANNOTATION)
     world.wait(2)
-    world.burns = (burn(missed=True),)
+    world.misses()
     world.wait(2)
     assert world.phase == "Promoting"
     world.mesh_answers = True
@@ -117,7 +109,7 @@ def test_a_quiet_watch_keeps_both_versions_and_then_promotes(make_world):
 def test_what_is_found_in_the_watch_goes_back_by_one_weight_change(make_world, finding):
     world = judged_into_watch(make_world) if finding == "judge" else watching(make_world)
     if finding == "slo":
-        world.burns = (burn(missed=True),)
+        world.misses()
     elif finding == "judge":
         world.says(Decision.ROLL_BACK, "gross-errors: worse")
     else:
@@ -183,7 +175,7 @@ def test_spec_paused_holds_the_watch_and_its_guard_stays_on(make_world):
     world.spec["paused"] = True
     world.wait(2000)
     assert world.phase == "Paused"
-    world.burns = (burn(missed=True),)
+    world.misses()
     world.wait(1)
     assert world.weight == 0
 
