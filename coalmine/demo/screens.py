@@ -12,7 +12,8 @@ from rich.text import Text
 
 from coalmine.demo.scenes import Mark, ReleaseLine, Scene, judged
 from coalmine.demo.summaries import OUTCOME_STYLE, minutes, outcome_words
-from rollouts.api.rollout import Phase, Step
+from rollouts.api.rollout import Phase
+from rollouts.core.strategies import step_words, steps_of
 
 if TYPE_CHECKING:
     from coalmine.demo.records import Traffic
@@ -92,7 +93,7 @@ def _status(scene: Scene, *, full: bool) -> Text:
 
 def _steps(scene: Scene) -> Text:
     text = Text("steps    ")
-    steps = scene.spec.steps if scene.spec else ()
+    steps = steps_of(scene.spec) if scene.spec else ()
     running = scene.rollout.phase not in _AT_REST
     at = scene.rollout.step_index if running else None
     for index, step in enumerate(steps):
@@ -101,17 +102,13 @@ def _steps(scene: Scene) -> Text:
         text.append(
             "● " if done else "◉ " if current else "○ ", style="green" if done else "bold cyan" if current else "dim"
         )
-        text.append(_step_words(step), style="bold" if current else "" if done else "dim")
+        text.append(
+            step_words(step).removeprefix("a ").removeprefix("an "), style="bold" if current else "" if done else "dim"
+        )
         text.append(" ── ", style="dim")
     promoting = scene.rollout.phase is Phase.PROMOTING
     text.append("◉ promote" if promoting else "○ promote", style="bold cyan" if promoting else "dim")
     return text
-
-
-def _step_words(step: Step) -> str:
-    if step.set_weight is not None:
-        return f"{step.set_weight} %"
-    return "pause" if step.pause else "approval"
 
 
 def _weights(scene: Scene, *, full: bool) -> Text:

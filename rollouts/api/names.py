@@ -14,6 +14,8 @@ ROLLOUT_LABEL: Final = "coalmine.dev/rollout"
 ROLE_LABEL: Final = "coalmine.dev/role"
 """``canary`` on the canary's objects and pods."""
 CANARY_SUFFIX: Final = "-canary"
+BASELINE_SUFFIX: Final = "-baseline"
+"""Of the fresh pods of the stable version that an experiment step starts."""
 REVISION_ANNOTATION: Final = "coalmine.dev/revision"
 """On the canary's Deployment: the revision (hash of the pod template) that it was made from."""
 

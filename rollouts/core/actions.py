@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rollouts.core.fresh import StartBaseline
 from rollouts.core.hook_runs import EndHook, RunHook
+from rollouts.core.shape import PLAIN, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from rollouts.core.notes import Announcement
 
 __all__ = [
-    "Action", "AddFinalizer", "Adopt", "Apply", "ClearFailed", "Delete", "EndHook", "Evict", "MarkFailed", "Plan", "Release", "RemoveFinalizer", "RunHook", "SetTraffic",
+    "Action", "AddFinalizer", "Adopt", "Apply", "ClearFailed", "Delete", "EndHook", "Evict", "MarkFailed", "Plan", "Release", "RemoveFinalizer", "RunHook", "SetTraffic", "StartBaseline",
     "StopTraffic", "Unpause",
 ]  # fmt: skip
 
@@ -73,11 +75,19 @@ class Evict:
 
 @dataclass(frozen=True)
 class SetTraffic:
-    """Split the host's requests."""
+    """Split the host's requests.
+
+    Attributes:
+        host: The Service whose requests are split.
+        weights: Percent by backend.
+        outlier_detection: When a pod is taken out of load balancing.
+        shape: Header routes, the mirror, session affinity.
+    """
 
     host: str
     weights: Mapping[str, int]
     outlier_detection: OutlierDetection
+    shape: Shape = PLAIN
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,7 @@ Action = (
     | Delete
     | Evict
     | SetTraffic
+    | StartBaseline
     | StopTraffic
     | Unpause
     | MarkFailed

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["canary_deployment", "canary_labels", "canary_service", "capacity", "owner_reference", "selects"]
 
 ROLE = "canary"
-_PORT_FIELDS = ("name", "port", "targetPort", "protocol", "appProtocol")
-_COPIED = ("strategy", "minReadySeconds")
+PORT_FIELDS = ("name", "port", "targetPort", "protocol", "appProtocol")
+COPIED = ("strategy", "minReadySeconds")
 
 
 def capacity(weight: int, stable_replicas: int) -> int:
@@ -47,7 +47,11 @@ def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 
 def canary_labels(
-    labels: Mapping[str, str], deployment_selector: Mapping[str, Any], service_selector: Mapping[str, str]
+    labels: Mapping[str, str],
+    deployment_selector: Mapping[str, Any],
+    service_selector: Mapping[str, str],
+    *,
+    role: str = ROLE,
 ) -> dict[str, str]:
     """Return a pod's labels changed so that nothing of the stable side selects it; the others are kept.
 
@@ -57,8 +61,8 @@ def canary_labels(
     expressions = deployment_selector.get("matchExpressions") or ()
     keys = {*(deployment_selector.get("matchLabels") or {}), *service_selector, *(e["key"] for e in expressions)}
     dropped = {e["key"] for e in expressions if e["operator"] == "Exists"} - {*service_selector}
-    changed = {k: suffixed(v) if k in keys else v for k, v in labels.items() if k not in dropped}
-    return {**changed, ROLE_LABEL: ROLE}
+    changed = {k: suffixed(v, f"-{role}") if k in keys else v for k, v in labels.items() if k not in dropped}
+    return {**changed, ROLE_LABEL: role}
 
 
 def _selector(deployment: Workload, service: Service) -> dict[str, str]:
@@ -113,7 +117,7 @@ def canary_deployment(
         "kind": "Deployment",
         "metadata": metadata,
         "spec": {
-            **{k: copy.deepcopy(deployment.spec[k]) for k in _COPIED if k in deployment.spec},
+            **{k: copy.deepcopy(deployment.spec[k]) for k in COPIED if k in deployment.spec},
             "replicas": replicas,
             "progressDeadlineSeconds": deadline,
             "revisionHistoryLimit": 0,
@@ -131,7 +135,7 @@ def canary_service(subject: Subject, names: Names, deployment: Workload, service
         "metadata": _metadata(names.canary_service, subject),
         "spec": {
             "selector": _selector(deployment, service),
-            "ports": [{k: p[k] for k in _PORT_FIELDS if k in p} for p in service.ports],
+            "ports": [{k: p[k] for k in PORT_FIELDS if k in p} for p in service.ports],
         },
     }
 

@@ -11,6 +11,8 @@ from rollouts.core.canary import capacity
 from rollouts.core.dependencies import unfinished
 from rollouts.core.machine import Event, State
 from rollouts.core.schedule import Closed, closed
+from rollouts.core.strategies import steps_of
+from rollouts.core.traffic import FULL, exposed, pods_to_come, shape_words, weight_of, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ACK_PATIENCE", "DRAIN_SECONDS", "FULL", "Context", "Signal"]
 
-FULL: Final = 100
 DRAIN_SECONDS: Final = 5.0
 """How long pods stay after the last proxy has acknowledged that they get no more requests: answers under way end in it."""
 ACK_PATIENCE: Final = 60.0
@@ -130,29 +131,28 @@ class Context:
         """Return the canary pods needed for ``weight`` percent of the requests."""
         return capacity(weight, self.deployment.replicas)
 
-    def canary_can_take(self, weight: int) -> bool:
-        """Return whether the canary has ready capacity for ``weight`` percent."""
-        c = self.o.canary
+    @property
+    def canary_can_take(self) -> bool:
+        """Whether the canary has ready capacity for what comes."""
+        c, pods = self.o.canary, pods_to_come(self)
         return (
             c is not None
             and self.canary_is_target
             and self.o.canary_service is not None
             and c.observed
-            and c.replicas >= self.needed(weight)
-            and c.ready >= self.needed(weight)
+            and c.replicas >= pods
+            and c.ready >= pods
         )
 
     @property
     def canary_lost(self) -> bool:
         """Whether requests go to a canary that has no ready pod."""
-        return self.notes.weight > 0 and (
-            self.o.canary is None or self.o.canary.ready == 0 or not self.canary_is_target
-        )
+        return exposed(self) and (self.o.canary is None or self.o.canary.ready == 0 or not self.canary_is_target)
 
     @property
     def canary_gone(self) -> bool:
         """Whether nothing of a canary is left."""
-        return self.o.canary is None and self.o.canary_service is None
+        return self.o.canary is None and self.o.canary_service is None and self.o.fresh.gone
 
     def pod_words(self, pod: str) -> str:
         """Return a canary pod with its node, as people read it."""
@@ -167,25 +167,14 @@ class Context:
         """The settings that belong into the split."""
         return self.spec.outlier_detection
 
-    def weights(self, *, with_canary: bool) -> dict[str, int]:
-        """Return the split that is asked for now."""
-        if not with_canary:
-            return {self.names.host: FULL}
-        return {self.names.host: FULL - self.notes.weight, self.names.canary_service: self.notes.weight}
-
     @property
     def written(self) -> bool:
-        """Whether the split's stored weight is the one that is asked for."""
-        t = self.o.traffic
-        return (
-            t is not None
-            and t.host == self.names.host
-            and t.weights.get(self.names.canary_service, 0) == self.notes.weight
-        )
+        """Whether the stored split is the one that is asked for."""
+        return written(self)
 
     @property
     def in_force(self) -> bool:
-        """Whether every affected proxy holds the weight that is asked for."""
+        """Whether every affected proxy holds the split that is asked for."""
         return self.written and self.o.traffic is not None and self.o.traffic.acknowledged
 
     @property
@@ -208,12 +197,17 @@ class Context:
     @property
     def step(self) -> Step | None:
         """The present step; None before the first, and where the steps were shortened under a running release."""
-        return self.spec.steps[self.index] if 0 <= self.index < len(self.spec.steps) else None
+        return self.steps[self.index] if 0 <= self.index < len(self.steps) else None
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The release's steps, whatever the strategy."""
+        return steps_of(self.spec)
 
     @property
     def step_weight(self) -> int:
         """The weight that the present step asks for; the one in force where it asks for none."""
-        return self.notes.weight if self.step is None or self.step.set_weight is None else self.step.set_weight
+        return self.notes.weight if self.step is None or self.step.weight is None else self.step.weight
 
     @property
     def share_to_come(self) -> int:
@@ -226,13 +220,12 @@ class Context:
     def undecided(self) -> bool:
         """Whether a person is asked because a step's evidence decides nothing."""
         step = self.step
-        return self.notes.state is State.AWAITING_APPROVAL and step is not None and step.set_weight is not None
+        return self.notes.state is State.AWAITING_APPROVAL and step is not None and step.judged
 
     @property
     def held_back(self) -> int:
         """Percent that stable keeps of a step of 100 %; 0 where none is held back."""
-        steps = self.spec.steps[: self.index + 1]
-        asked = next((s.set_weight for s in reversed(steps) if s.set_weight is not None), None)
+        asked = weight_of(self.steps[: self.index + 1])
         kept = FULL - self.notes.weight
         return kept if asked == FULL and self.notes.weight and kept <= MOST_HELD_BACK and self.weight_is_set else 0
 
@@ -252,14 +245,14 @@ class Context:
         """The weight as people read it."""
         kept = self.held_back
         words = f", {kept} % held back on stable to compare with until the verdict" if kept else ""
-        return f"{self.notes.weight} %{words}"
+        return f"{self.notes.weight} %{words}{shape_words(self)}"
 
     @property
     def weight_to_come(self) -> int:
         """The weight for which the canary must have capacity before anything else happens."""
         match self.notes.state:
             case State.STARTING:
-                return self.spec.steps[0].set_weight or 0
+                return self.steps[0].weight or 0
             case State.FILLING | State.SWITCHING | State.WATCHING:
                 return FULL
             case State.ROLLING:

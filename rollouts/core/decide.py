@@ -88,7 +88,7 @@ def _run(c: Context) -> Context:
         if signal is None:
             break
         c = end_of_release(settle(transition(c, signal)))
-        if c.notes.state is State.JUDGING:
+        if c.notes.state is State.JUDGING and (c.step is None or c.step.judged):
             break  # the judge has not looked at this step yet
     return c
 

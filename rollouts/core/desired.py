@@ -22,7 +22,9 @@ from rollouts.core.actions import (
 )
 from rollouts.core.canary import canary_deployment, canary_service
 from rollouts.core.context import ACK_PATIENCE, Context
+from rollouts.core.experiment import missing, superfluous
 from rollouts.core.machine import RELEASE, State
+from rollouts.core.traffic import backends, exposed, pods_to_come, shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +53,16 @@ def missing_actions(c: Context) -> tuple[Action, ...]:
         return (RemoveFinalizer(),) if FINALIZER in c.o.subject.finalizers else ()
     if c.problem is not None:
         return tuple(_traffic(c)) if c.notes.workload and c.problem.reason != "Conflict" else ()
-    return (*_news(c), *_adoption(c), *_canary(c), *_traffic(c), *_removal(c), *_workload(c), *_replacement(c))
+    return (
+        *_news(c),
+        *_adoption(c),
+        *_canary(c),
+        *missing(c),
+        *_traffic(c),
+        *_removal(c),
+        *_workload(c),
+        *_replacement(c),
+    )
 
 
 def _news(c: Context) -> Iterator[Action]:
@@ -88,7 +99,7 @@ def _canary(c: Context) -> Iterator[Action]:
         or not _same_ports(have.ports, service["spec"]["ports"])
     ):
         yield Apply(service)
-    replicas = c.needed(c.weight_to_come)
+    replicas = pods_to_come(c)
     if c.o.canary is None or c.o.canary.replicas != replicas:
         deadline = c.spec.progress_deadline_seconds
         yield Apply(
@@ -105,15 +116,16 @@ def _traffic(c: Context) -> Iterator[Action]:
     t = c.o.traffic
     if t is None and c.notes.state is State.RESTORING:
         return
-    with_canary = c.notes.weight > 0 or (wants_canary(c) and c.o.canary_service is not None)
-    weights = c.weights(with_canary=with_canary)
-    outlier_detection = c.spec.outlier_detection
-    if t is None or t.host != c.names.host or dict(t.weights) != weights or t.outlier_detection != outlier_detection:
-        yield SetTraffic(c.names.host, weights, outlier_detection)
+    with_canary = exposed(c) or (wants_canary(c) and c.o.canary_service is not None)
+    weights = backends(c, with_canary=with_canary)
+    wanted = SetTraffic(c.names.host, weights, c.spec.outlier_detection, shape(c))
+    if t is None or wanted != SetTraffic(t.host, dict(t.weights), t.outlier_detection, t.shape):
+        yield wanted
 
 
 def _removal(c: Context) -> Iterator[Action]:
-    """Remove the canary's objects once no proxy names them any more."""
+    """Remove the canary's objects, and an experiment's, once no proxy names them any more."""
+    yield from superfluous(c)
     if wants_canary(c) or c.canary_gone or not _unnamed(c):
         return
     if c.o.canary is not None and not c.o.canary.deleting:

@@ -17,10 +17,12 @@ from rollouts.api.names import (
 )
 from rollouts.api.rollout import HistoryEntry, Version, WeightStatus
 from rollouts.core.context import ACK_PATIENCE, FULL, Context, Signal
+from rollouts.core.experiment import baseline_settled
 from rollouts.core.machine import RELEASE, SKIPPABLE, Event, State, advance
 from rollouts.core.notes import Announcement
 from rollouts.core.observed import stamp
 from rollouts.core.preflight.notes import PreflightNotes
+from rollouts.core.traffic import exposed
 from rollouts.core.words import evidence_words
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ def settle(c: Context) -> Context:
     )
     if stable_takes_over and c.notes.weight:
         c = c.noted(weight=0)
-    if c.notes.weight:
+    c = baseline_settled(c)
+    if exposed(c):
         return c.noted(quiet_since=None)
     waited = state is State.RESTORING and c.in_state >= ACK_PATIENCE
     if c.notes.quiet_since is None and (c.o.traffic is None or c.in_force or waited):
@@ -182,7 +185,7 @@ def _next_step(c: Context, signal: Signal) -> Context:
     judged = c.notes.state in {State.JUDGING, State.INCONCLUSIVE} and c.decision is Decision.PROMOTE
     proven = evidence_words(c) if judged else c.notes.proven
     started = None if signal.event is Event.NEXT_WEIGHT else stamp(c.now)
-    c = c.stated(step_index=index, step=f"{index + 1}/{len(c.spec.steps)}", step_started_at=started)
+    c = c.stated(step_index=index, step=f"{index + 1}/{len(c.steps)}", step_started_at=started)
     return c.noted(proven=proven)
 
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from rollouts.api.names import CANARY_SUFFIX
+from rollouts.api.names import BASELINE_SUFFIX, CANARY_SUFFIX
 
 if TYPE_CHECKING:
     from rollouts.api.rollout import RolloutSpec
@@ -19,15 +19,15 @@ MAX_LABEL: Final = 63
 _HASH_DIGITS = 8
 
 
-def suffixed(name: str) -> str:
+def suffixed(name: str, suffix: str = CANARY_SUFFIX) -> str:
     """Return ``name`` with the canary's suffix, shortened with a hash where it would grow beyond 63 characters."""
     if not name:
-        return CANARY_SUFFIX.removeprefix("-")
-    if len(name) + len(CANARY_SUFFIX) <= MAX_LABEL:
-        return name + CANARY_SUFFIX
+        return suffix.removeprefix("-")
+    if len(name) + len(suffix) <= MAX_LABEL:
+        return name + suffix
     digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_DIGITS]
-    room = MAX_LABEL - len(CANARY_SUFFIX) - _HASH_DIGITS - 1
-    return f"{name[:room].rstrip('-_.')}-{digest}{CANARY_SUFFIX}"
+    room = MAX_LABEL - len(suffix) - _HASH_DIGITS - 1
+    return f"{name[:room].rstrip('-_.')}-{digest}{suffix}"
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,16 @@ class Names:
     def canary_service(self) -> str:
         """The canary's Service: the backend that the split names."""
         return suffixed(self.host)
+
+    @property
+    def baseline_deployment(self) -> str:
+        """The Deployment of an experiment's fresh stable pods."""
+        return suffixed(self.workload, BASELINE_SUFFIX)
+
+    @property
+    def baseline_service(self) -> str:
+        """Their Service: another backend of the split."""
+        return suffixed(self.host, BASELINE_SUFFIX)
 
 
 def names_of(spec: RolloutSpec | None, notes: Notes) -> Names | None:

@@ -68,6 +68,7 @@ class Notes(Resource):
         replaced: The one canary pod that was replaced because it alone was worse.
         hooks: Of requests and Jobs at certain points.
         preflight: Of the checks before any traffic moves.
+        baseline_quiet_since: When an experiment's fresh stable pods were seen to get nothing any more.
         outcome: How the release ends, for the history.
         reason: Why.
         number: Number of the last announcement.
@@ -88,6 +89,7 @@ class Notes(Resource):
     forced: bool = False
     proven: str = ""
     replaced: ReplacedPod | None = None
+    baseline_quiet_since: float | None = None
     hooks: HookMemory = HookMemory()
     preflight: PreflightNotes = PreflightNotes()
     outcome: str = ""

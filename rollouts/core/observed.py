@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rollouts.api.names import REVISION_ANNOTATION
+from rollouts.core.fresh import Fresh
 from rollouts.core.hook_runs import HookFacts
+from rollouts.core.shape import PLAIN, Shape
 from rollouts.core.templates import images, revision
 
 if TYPE_CHECKING:
@@ -202,6 +204,7 @@ class Traffic:
         held: Percent by backend of the newest split that every affected proxy acknowledged; None before the first.
         proxies: Acknowledged of affected, e.g. ``5/5``.
         message: What is missing, or a proxy's own words when it rejected the split.
+        shape: Header routes, the mirror, session affinity, as written.
     """
 
     host: str
@@ -211,6 +214,7 @@ class Traffic:
     held: Mapping[str, int] | None = None
     proxies: str = ""
     message: str = ""
+    shape: Shape = PLAIN
 
 
 @dataclass(frozen=True)
@@ -254,6 +258,7 @@ class Observed:
         template_problem: Why the AnalysisTemplates cannot be used, in words; empty when they can.
         neighbours: The namespace's other Rollouts by name, where this one depends on some.
         hooks: Of requests and Jobs that are under way.
+        fresh: An experiment's fresh stable pods.
         full: Why no release may start beside those of other Rollouts, in words; empty when one may.
         preflight: What the checks before any traffic moves look at; None where they were not asked for yet.
     """
@@ -277,6 +282,7 @@ class Observed:
     hooks: HookFacts = field(default_factory=HookFacts)
     full: str = ""
     preflight: Facts | None = None
+    fresh: Fresh = field(default_factory=Fresh)
 
 
 def stamp(now: float) -> str:

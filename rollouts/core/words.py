@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from crds.base import format_duration
 from rollouts.core.context import DRAIN_SECONDS, Context
+from rollouts.core.experiment import baseline_ready
 from rollouts.core.hook_words import with_hooks
 from rollouts.core.machine import RELEASE, State
 from rollouts.core.observed import stamp
 from rollouts.core.preflight.gate import waiting_words
 from rollouts.core.slos import watching_words
+from rollouts.core.strategies import step_words
+from rollouts.core.traffic import pods_of_experiment, pods_to_come
 
 if TYPE_CHECKING:
     from rollouts.core.schedule import Closed
@@ -48,6 +51,8 @@ def evidence_words(c: Context) -> str:
 def estimate(c: Context) -> str:
     """Return the countdown of a judged step."""
     minimum = c.spec.analysis.min_step_duration - c.in_step
+    if c.step is not None and c.step.duration is not None:
+        return f"at most {_about(c.step.duration - c.in_step)} more"
     verdict = c.o.measured.verdict
     wanted = verdict.need.seconds if verdict and verdict.need and verdict.need.seconds is not None else 0.0
     limit = c.spec.analysis.max_step_duration - c.in_step
@@ -94,24 +99,31 @@ def _starting(c: Context) -> str:
 
 def _pods(c: Context) -> str:
     have = c.o.canary.ready if c.o.canary and c.canary_is_target else 0
-    return f"{have} of {c.needed(c.weight_to_come)} canary pods are ready"
+    words = f"{have} of {pods_to_come(c)} canary pods are ready"
+    if c.step is None or c.step.experiment is None or baseline_ready(c):
+        return words
+    fresh = c.o.fresh.deployment.ready if c.o.fresh.deployment else 0
+    return f"{words}, {fresh} of {pods_of_experiment(c, c.step)} fresh stable pods"
 
 
 def _scaling(c: Context) -> str:
-    return f"scales the canary for {c.step_weight} %: {_pods(c)}"
+    what = step_words(c.step) if c.step else f"{c.step_weight} %"
+    return f"scales the canary for {what}: {_pods(c)}"
 
 
 def _weighting(c: Context) -> str:
     t = c.o.traffic
     if t is None or not c.written:
-        return f"sends {c.notes.weight} % of the requests to the canary"
+        return f"sends {c.weight_words} of the requests to the canary"
     words = f": {t.message}" if t.message else ""
     return f"waits until every proxy holds {c.weight_words} ({t.proxies or '0/0'}){words}"
 
 
 def _judging(c: Context) -> str:
     if not c.judged:
-        return f"at {c.weight_words} for {format_duration(c.spec.analysis.min_step_duration)}; spec.analysis judges nothing"
+        timed = c.step.duration if c.step else None
+        least = c.spec.analysis.min_step_duration if timed is None else timed
+        return f"at {c.weight_words} for {format_duration(least)}; spec.analysis judges nothing"
     measured = c.o.measured
     why = measured.problem or (measured.verdict.summary if measured.verdict else "nothing was measured yet")
     if not c.has_baseline:

@@ -22,9 +22,11 @@ from rollouts.core.actions import (
     RemoveFinalizer,
     RunHook,
     SetTraffic,
+    StartBaseline,
     StopTraffic,
     Unpause,
 )
+from rollouts.engine.experiment import baseline_manifest
 from rollouts.engine.hold import hold_is_active
 from rollouts.engine.kube import APPLY, MERGE, STRATEGIC, KubeError, object_path
 
@@ -74,14 +76,12 @@ class Applier:
                 await self._set_finalizer(subject, wanted=isinstance(action, AddFinalizer))
             case Adopt() | Release():
                 await (self._adopt(subject, action) if isinstance(action, Adopt) else self._unlabel(subject, action))
-            case Apply():
-                await self._apply(action.manifest)
+            case Apply() | StartBaseline() | SetTraffic():
+                await self._apply(await self._manifest(subject, action))
             case Delete():
                 await self._delete(subject, action)
             case Evict():
                 await self._evict(subject, action)
-            case SetTraffic():
-                await self._apply(self._router.manifest(subject, action))
             case StopTraffic():
                 path = object_path(
                     self._router.api_version, "TrafficSplit", subject.namespace, self._router.name(subject)
@@ -103,6 +103,15 @@ class Applier:
                 await self._hooks.end(subject, action)
             case _:
                 assert_never(action)
+
+    async def _manifest(self, subject: Subject, action: Apply | StartBaseline | SetTraffic) -> Mapping[str, Any]:
+        match action:
+            case StartBaseline():
+                return await baseline_manifest(self._kube, subject, action)
+            case SetTraffic():
+                return self._router.manifest(subject, action)
+            case Apply():
+                return action.manifest
 
     async def _set_finalizer(self, subject: Subject, *, wanted: bool) -> None:
         rest = [f for f in subject.finalizers if f != FINALIZER]

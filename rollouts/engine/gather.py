@@ -17,6 +17,7 @@ from rollouts.core.metrics import Release, template_problem
 from rollouts.core.naming import names_of
 from rollouts.core.notes import Notes
 from rollouts.core.observed import CanaryPod, Measured, Observed, Service, Subject, Workload
+from rollouts.engine.experiment import fresh_baseline, with_experiment
 from rollouts.engine.measure import Known
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ def gather(
     raw_deployment, raw_service = find(cache.deployments, names.workload), find(cache.services, names.host)
     raw_canary = own(cache.deployments, "Deployment", names.canary_deployment)
     raw_canary_service = own(cache.services, "Service", names.canary_service)
+    fresh, taken_by_others = fresh_baseline(cache, subject, names, Workload(raw_deployment) if raw_deployment else None)
     raw_split = find(cache.splits, router.name(subject))
     deployment = Workload(raw_deployment) if raw_deployment else None
     service = Service(raw_service) if raw_service else None
@@ -208,10 +210,13 @@ def gather(
         traffic=router.observe(raw_split) if raw_split else None,
         running=running,
         images={r.revision: r.images for r in sets},
-        measured=measure(notes, known_pods(cache, namespace, service, canary_service)),
+        fresh=fresh,
+        measured=measure(
+            notes, with_experiment(known_pods(cache, namespace, service, canary_service), cache, subject, fresh)
+        ),
         rival=_rival(cache, subject, names),
         foreign_pods=_foreign_pods(cache, subject, deployment, service) if deployment and service else (),
-        taken=taken[0] if taken else "",
+        taken=next(iter((*taken, *taken_by_others)), ""),
         template_problem=template_problem(release_of(cache, subject, names)),
         neighbours=_neighbours(cache, subject),
         full=full,

@@ -39,10 +39,14 @@ class Known:
     Attributes:
         started: When each started, Unix seconds.
         arms: Which version each runs.
+        fresh: Those that an experiment started of the stable version.
+        experiment_since: When the experiment that is under way began, Unix seconds; None when there is none.
     """
 
     started: Mapping[str, float] = field(default_factory=dict)
     arms: Mapping[str, Arm] = field(default_factory=dict)
+    fresh: frozenset[str] = frozenset()
+    experiment_since: float | None = None
 
 
 def policy_of(analysis: Analysis, bounds: tuple[float, ...], slos: Sequence[Slo] = ()) -> Policy:
@@ -90,7 +94,7 @@ def _objective(slo: Slo, analysis: Analysis) -> Objective:
 
 def arms(windows: Iterable[TelemetryWindow], names: Names) -> list[Window]:
     """Return the mesh's windows as the judge takes them."""
-    by_backend = {names.host: Arm.BASELINE, names.canary_service: Arm.CANARY}
+    by_backend = {names.host: Arm.BASELINE, names.baseline_service: Arm.BASELINE, names.canary_service: Arm.CANARY}
     result = []
     for window in windows:
         pods = tuple(

@@ -14,6 +14,7 @@ from mesh.api.telemetry import LATENCY_BOUNDS_MS
 from rollouts.core.canary import owner_reference
 from rollouts.core.observed import Measured
 from rollouts.engine.checkpoint import Checkpoint, CheckpointStore, TooLargeError
+from rollouts.engine.experiment import compared
 from rollouts.engine.feeds import MeshFeed, PolledFeed
 from rollouts.engine.jobs import OwnedJobs
 from rollouts.engine.kube import KubeError
@@ -99,6 +100,7 @@ class Measuring:
         self._tools, self._on_change = tools, on_change
         self._store = CheckpointStore(tools.kube)
         self._arms: dict[str, Arm] = {}
+        self._fresh: set[str] = set()
         self._order = order
         self._ledger = _loaded(kept)
         self._share = Share(*kept.share)
@@ -137,7 +139,7 @@ class Measuring:
         """Return what was measured up to now, and the judge's answer."""
         now = self._tools.clock()
         self._arms.update(known.arms)
-        self._take(notes, now)
+        self._take(notes, known, now)
         # The judge is asked once a second, and at once when a step begins or something else was written.
         asked = (notes.state, notes.step_starts, notes.replaced, analysis, slos)
         before, at, measured = self._judged
@@ -152,11 +154,13 @@ class Measuring:
             problems=(*self._problems(analysis), *_unjudged(measured)),
         )
 
-    def _take(self, notes: Notes, now: float) -> None:
+    def _take(self, notes: Notes, known: Known, now: float) -> None:
         windows = of_release(self._feed.take(), self._order.began)
         self._share.add(windows, notes.step_starts)
         if self._feed.bounds is None:
             return
+        self._fresh |= known.fresh
+        windows = compared(windows, self._fresh, known.experiment_since)
         ledger = self._ledger = self._ledger or Ledger(len(self._feed.bounds) + 1)
         gone = notes.replaced
         ledger.add(windows, (*notes.step_starts, *((gone.until,) if gone else ())), now)

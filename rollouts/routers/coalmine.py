@@ -8,6 +8,7 @@ from mesh.api.names import MESH_GROUP, MESH_VERSION
 from mesh.api.trafficsplit import Backend, TrafficSplitSpec, TrafficSplitStatus
 from rollouts.core.canary import owner_reference
 from rollouts.core.observed import Traffic
+from rollouts.routers.shapes import read_shape, written_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,7 @@ class CoalmineRouter:
             service=wanted.host,
             backends=tuple(Backend(service=s, weight=w) for s, w in wanted.weights.items()),
             outlier_detection=wanted.outlier_detection,
+            **written_shape(wanted.shape),
         )
         return {
             "apiVersion": self.api_version,
@@ -43,7 +45,7 @@ class CoalmineRouter:
                 "namespace": subject.namespace,
                 "ownerReferences": [owner_reference(subject)],
             },
-            "spec": spec.dump(),
+            "spec": _sparse(spec.dump()),
         }
 
     def observe(self, split: Mapping[str, Any]) -> Traffic:
@@ -63,7 +65,13 @@ class CoalmineRouter:
             if status.observed_generation == generation
             else "",
             message="" if acknowledged else _missing(status, generation),
+            shape=read_shape(spec),
         )
+
+
+def _sparse(spec: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what says nothing."""
+    return {k: v for k, v in spec.items() if v not in ([], {})}
 
 
 def _missing(status: TrafficSplitStatus, generation: int) -> str:

@@ -87,6 +87,6 @@ def _signal(c: Context) -> Signal | None:
     While there is a problem with the input nothing goes on; deletion and, in a release, the guards stay on.
     """
     checks = CHECKS[c.notes.state]
-    if c.problem is not None and c.notes.state is not State.RESTORING:
+    if c.problem is not None and c.notes.state not in {State.RESTORING, State.GONE}:
         checks = (deleted, *GUARDS) if c.notes.state in RELEASE and c.o.deployment is not None else (deleted,)
     return next((signal for check in checks if (signal := check(c))), None)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from analysis.model.verdict import Decision
 from rollouts.core.context import Context, Signal
+from rollouts.core.experiment import baseline_ready
 from rollouts.core.machine import Event
 from rollouts.core.outliers import beyond_replacing
 from rollouts.core.preflight.gate import unhindered_for
+from rollouts.core.traffic import pods_of_experiment, pods_to_come
 
 __all__ = ["canary_lost", "judged_worse", "not_acknowledged_in_time", "not_ready_in_time", "one_pod_worse"]
 
@@ -17,7 +19,7 @@ def canary_lost(c: Context) -> Signal | None:
         return None
     return Signal(
         Event.ROLL_BACK,
-        f"Deployment {c.names.canary_deployment} has no ready pod left while {c.notes.weight} % of the requests go to it",
+        f"Deployment {c.names.canary_deployment} has no ready pod left while it gets requests: {c.weight_words}",
     )
 
 
@@ -38,12 +40,15 @@ def one_pod_worse(c: Context) -> Signal | None:
 def not_ready_in_time(c: Context) -> Signal | None:
     """Did the canary's pods take too long to become ready?"""
     deadline = c.spec.progress_deadline_seconds
-    if unhindered_for(c) < deadline or c.canary_can_take(c.weight_to_come):
+    if unhindered_for(c) < deadline or (c.canary_can_take and baseline_ready(c)):
         return None
-    have = c.o.canary.ready if c.o.canary else 0
+    which = ("canary", c.o.canary, pods_to_come(c))
+    if c.canary_can_take and c.step is not None:
+        which = ("fresh stable", c.o.fresh.deployment, pods_of_experiment(c, c.step))
+    name, d, wanted = which
     return Signal(
         Event.ROLL_BACK,
-        f"only {have} of {c.needed(c.weight_to_come)} canary pods became ready within spec.progressDeadlineSeconds ({deadline} s)",
+        f"only {d.ready if d else 0} of {wanted} {name} pods became ready within spec.progressDeadlineSeconds ({deadline} s)",
     )
 
 
@@ -55,5 +60,5 @@ def not_acknowledged_in_time(c: Context) -> Signal | None:
     words = c.o.traffic.message if c.o.traffic else "the split was not written"
     return Signal(
         Event.ROLL_BACK,
-        f"weight {c.notes.weight} % was not acknowledged by every proxy within spec.progressDeadlineSeconds ({deadline} s): {words}",
+        f"weight {c.weight_words} was not acknowledged by every proxy within spec.progressDeadlineSeconds ({deadline} s): {words}",
     )

@@ -5,6 +5,8 @@ import pytest
 from rollouts.api.rollout import RolloutSpec
 from rollouts.api.validate import InvalidRollout, parse_rollout
 
+KINDS = "setWeight, setHeaderRoute, setMirrorRoute, setCanaryScale, analysis, experiment, pause, approval"
+
 
 def rollout(**spec):
     return {"spec": {"workloadRef": {"name": "payment"}, **spec}}
@@ -48,11 +50,12 @@ def test_a_rollout_without_a_spec_says_what_to_write():
         ({"steps": []}, "spec.steps has 0 items: write at least 1"),
         (
             {"steps": [{"setWeight": 1, "pause": {}}]},
-            "spec.steps[0]: a step sets exactly one of setWeight, pause, approval: write one step for each",
+            f"spec.steps[0]: a step sets exactly one of {KINDS}: write one step for each",
         ),
         (
             {"steps": [{"setWieght": 20}]},
-            "spec.steps[0].setWieght is not a field: did you mean setWeight? remove it or write one of approval, pause, setWeight",
+            "spec.steps[0].setWieght is not a field: did you mean setWeight? remove it or write one of "
+            + ", ".join(sorted(KINDS.split(", "))),
         ),
         (
             {"analysis": {"errors": {"zzz": 1}}},

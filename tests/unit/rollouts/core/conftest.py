@@ -16,6 +16,8 @@ from rollouts.api.names import FINALIZER, ROLLOUT_LABEL
 from rollouts.api.rollout import RolloutSpec, RolloutStatus
 from rollouts.core import actions as a
 from rollouts.core.decide import decide
+from rollouts.core.experiment import baseline_deployment
+from rollouts.core.fresh import Fresh
 from rollouts.core.hook_runs import HookFacts, HookOrder, Progress
 from rollouts.core.notes import Notes
 from rollouts.core.observed import CanaryPod, Measured, Observed, Service, Subject, Traffic, Workload
@@ -70,6 +72,8 @@ class World:
         }
         self.canary: dict[str, Any] | None = None
         self.canary_service: dict[str, Any] | None = None
+        self.baseline: dict[str, Any] | None = None
+        self.baseline_service: dict[str, Any] | None = None
         self.split: dict[str, Any] | None = None
         self.acknowledged: dict[str, int] | None = None
         self.up_to_date = False
@@ -146,10 +150,12 @@ class World:
             d["status"] |= {
                 "replicas": total, "readyReplicas": total, "availableReplicas": total, "updatedReplicas": self.stable_pods.get(wanted, 0)
             }  # fmt: skip
-        if self.canary is not None and self.pods_start:
-            n = self.canary["spec"]["replicas"]
-            self.canary["status"] = {
-                "observedGeneration": self.canary["metadata"]["generation"], "replicas": n, "readyReplicas": n,
+        for made in (self.canary, self.baseline):
+            if made is None or not self.pods_start:
+                continue
+            n = made["spec"]["replicas"]
+            made["status"] = {
+                "observedGeneration": made["metadata"]["generation"], "replicas": n, "readyReplicas": n,
                 "availableReplicas": n, "updatedReplicas": n,
             }  # fmt: skip
 
@@ -177,7 +183,7 @@ class World:
         if self.split is not None:
             traffic = Traffic(
                 self.split["host"], self.split["weights"], self.split["outlier"], self.up_to_date, self.acknowledged, "2/2" if self.up_to_date else "1/2",
-                "" if self.up_to_date else "not acknowledged yet by shop/frontend-1",
+                "" if self.up_to_date else "not acknowledged yet by shop/frontend-1", self.split["shape"],
             )  # fmt: skip
         subject = Subject(
             name="payment", namespace="shop", uid="uid-rollout", generation=self.generation,
@@ -203,6 +209,11 @@ class World:
                 template_problem=self.template_problem,
                 neighbours=dict(self.neighbours),
                 full=self.full,
+                fresh=Fresh(
+                    Workload(self.baseline) if self.baseline else None,
+                    Service(self.baseline_service) if self.baseline_service else None,
+                    self.status.get("stable", {}).get("revision", ""),
+                ),
                 rival=self.rival,
                 foreign_pods=self.foreign,
                 taken=self.taken,
@@ -225,7 +236,7 @@ class World:
         if not self.phases or self.phases[-1] != plan.status.phase:
             self.phases.append(plan.status.phase.value)
 
-    def do(self, action: Any) -> None:  # noqa: C901, PLR0912 - one case for each action
+    def do(self, action: Any) -> None:  # noqa: C901, PLR0912, PLR0915 - one case for each action
         self.log.append(action)
         match action:
             case a.AddFinalizer():
@@ -238,6 +249,14 @@ class World:
             case a.Release():
                 assert self.deployment
                 self.deployment["metadata"]["labels"].pop(ROLLOUT_LABEL, None)
+            case a.Apply(manifest) if manifest["metadata"]["name"] == "payment-baseline":
+                self.baseline_service = copy.deepcopy(dict(manifest))
+            case a.StartBaseline():
+                self._start_baseline(action)
+            case a.Delete("apps/v1", "Deployment", "payment-baseline"):
+                self.baseline = None
+            case a.Delete("v1", "Service", "payment-baseline"):
+                self.baseline_service = None
             case a.Apply(manifest) if manifest["kind"] == "Service":
                 self.canary_service = copy.deepcopy(dict(manifest))
             case a.Apply(manifest):
@@ -261,7 +280,12 @@ class World:
             case a.Evict():
                 self.canary_pods.pop(action.pod)
             case a.SetTraffic():
-                self.split = {"host": action.host, "weights": dict(action.weights), "outlier": action.outlier_detection}
+                self.split = {
+                    "host": action.host,
+                    "weights": dict(action.weights),
+                    "outlier": action.outlier_detection,
+                    "shape": action.shape,
+                }
                 self.up_to_date = False
             case a.StopTraffic():
                 self.split = None
@@ -279,6 +303,15 @@ class World:
                 ]
             case _:
                 raise AssertionError(action)
+
+    def _start_baseline(self, action: a.StartBaseline) -> None:
+        """What the engine does: the stable ReplicaSet knows its template."""
+        assert action.replica_set in {revision(template(f"shop:{n}")) for n in range(10)}
+        image = next(n for n in range(10) if revision(template(f"shop:{n}")) == action.replica_set)
+        old, self.baseline = self.baseline, baseline_deployment(action, template(f"shop:{image}"))
+        generation = old["metadata"]["generation"] + 1 if old else 1
+        self.baseline["metadata"] |= {"uid": "uid-baseline", "resourceVersion": "1", "generation": generation}
+        self.baseline["status"] = old["status"] if old else {}
 
     def settle(self, passes: int = 12) -> None:
         """Let the controller, Kubernetes and the mesh work without the time going on much."""
