@@ -1,0 +1,165 @@
+"""Hooks in any order of events, killed wherever: what they never let happen, and that nothing of them is left."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from analysis.model.verdict import Decision
+from rollouts.core import actions as a
+from rollouts.core.decide import COMMANDS, decide
+from rollouts.core.machine import RELEASE, State
+
+HTTP = {"http": {"url": "http://gate/open"}}
+JOB = {"job": {"template": {"spec": {"template": {"spec": {"containers": [{"name": "t", "image": "k6"}]}}}}}}
+HOOKS = [
+    {"name": "start", "at": "BeforeRollout", **HTTP},
+    {"name": "load", "at": "DuringStep", **JOB},
+    {"name": "more", "at": "BeforeTrafficIncrease", **HTTP},
+    {"name": "ship", "at": "BeforePromotion", **JOB},
+    {"name": "soft", "at": "BeforePromotion", "onFailure": "Continue", **HTTP},
+    {"name": "done", "at": "AfterPromotion", **HTTP},
+    {"name": "back", "at": "OnRollback", **JOB},
+]
+STEPS = [{"setWeight": 10}, {"pause": {"duration": "5s"}}, {"setWeight": 50}, {"approval": {}}, {"setWeight": 100}]
+
+
+def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing that can happen
+    class Hooked(RuleBasedStateMachine):
+        def __init__(self):
+            super().__init__()
+            self.world = make_world(
+                replicas=4, steps=STEPS, hooks=HOOKS, analysis={"minStepDuration": "3s", "maxStepDuration": "60s"}
+            )
+            self.number = 0
+            self.results = {}
+            self.jobs = {}
+            self.do, self.world.do = self.world.do, self.check
+            self.world.settle(3)
+
+        def check(self, action):
+            world = self.world
+            match action:
+                case a.RunHook(order):
+                    noted = [run.key for run in world.notes.hooks.runs if run.ended is None]
+                    assert order.run.key in noted, "it was begun before it was noted"
+                    if order.run.job:
+                        self.jobs[order.run.key] = order.run.job
+                case a.EndHook(key, job) if job:
+                    assert self.jobs.get(key, job) == job
+                    self.jobs.pop(key, None)
+                case a.SetTraffic():
+                    self.traffic(action.weights.get("payment-canary", 0))
+            self.do(action)
+
+        def traffic(self, weight):
+            notes = self.world.notes
+            if weight <= self.world.weight or notes.forced:
+                return
+            passed = {(r.name, r.place): r for r in self.passed if (r.revision, r.began) == (notes.target, notes.began)}
+            place = "promotion" if notes.state is State.SWITCHING else str(self.world.status["stepIndex"] + 1)
+            assert ("start", "start") in passed, "requests before the hook of the rollout"
+            assert ("more", place) in passed, f"{weight} % before the hook that was asked about it"
+            if place == "promotion":
+                assert {name for name, _ in passed} >= {"ship", "load"}, "promoted before its hooks"
+
+        @property
+        def passed(self):
+            return [order.run for order in self.world.orders.values() if self.results.get(order.run.key)]
+
+        # --- the controller ---
+
+        @rule()
+        def look(self):
+            if not self.world.gone:
+                self.world.decide()
+
+        @rule(kept=st.integers(0, 4))
+        def killed_after_some_actions(self, kept):
+            if self.world.gone:
+                return
+            plan = decide(self.world.observe(), self.world.now)
+            self.world.write(plan)
+            for action in plan.actions[:kept]:
+                self.world.do(action)
+            self.world.hooks, self.world.stopped = {}, set()
+
+        @rule()
+        def killed_before_the_status_was_written(self):
+            if not self.world.gone:
+                decide(self.world.observe(), self.world.now)
+            self.world.hooks, self.world.stopped = {}, set()
+
+        @rule(seconds=st.sampled_from([1, 4, 6, 70]))
+        def time_passes(self, seconds):
+            self.world.now += seconds
+
+        @rule()
+        def the_cluster_works(self):
+            self.world.kubernetes()
+            self.world.mesh()
+
+        # --- hooks, people, the judge ---
+
+        @precondition(lambda self: self.world.under_way)
+        @rule(passed=st.sampled_from([True, True, True, False]))
+        def a_hook_answers(self, passed):
+            name = self.world.under_way[0]
+            key = self.world.hook(name).run.key
+            passed = self.results.setdefault(key, passed or name == "soft")
+            self.world.answers(name, passed=passed, words="so it is")
+
+        @rule(version=st.integers(1, 3))
+        def push(self, version):
+            self.world.push(f"shop:{version}")
+
+        @rule(command=st.sampled_from(COMMANDS))
+        def command(self, command):
+            self.number += 1
+            self.world.annotate(command, str(self.number))
+
+        @rule(decision=st.sampled_from([Decision.PROMOTE, Decision.PROMOTE, Decision.CONTINUE, Decision.ROLL_BACK]))
+        def judge_says(self, decision):
+            self.world.says(decision)
+
+        # --- what always holds ---
+
+        @invariant()
+        def nothing_gates_a_release_that_is_over(self):
+            if self.world.status and self.world.notes.state not in RELEASE:
+                assert [r.name for r in self.world.notes.hooks.runs if r.gates] == []
+
+        @invariant()
+        def what_is_remembered_stays_small(self):
+            if self.world.status:
+                assert len(self.world.notes.hooks.runs) <= 64
+
+        def teardown(self):
+            """All is well again: then it comes to rest, and no Job is left that nobody waits for."""
+            world = self.world
+            world.says(Decision.PROMOTE)
+            for n in range(150):
+                for name in world.under_way:
+                    world.answers(name, passed=self.results.setdefault(world.hook(name).run.key, True))
+                if world.phase in {"Healthy", "RolledBack"} and world.canary is None and not world.under_way and n > 40:
+                    break
+                if world.notes.state in {State.PAUSED, State.AWAITING_APPROVAL}:
+                    for command in COMMANDS[1], COMMANDS[3]:
+                        world.annotate(command, f"end-{n}")
+                world.wait(2)
+            assert world.phase in {"Healthy", "RolledBack"}, world.status["message"]
+            assert world.notes.hooks.runs == world.notes.hooks.canceled == ()
+            left = [key for key in self.jobs if key not in self.results]
+            assert left == [], "a Job runs on that nobody waits for"
+
+    return Hooked
+
+
+def test_hooks_keep_their_promises_in_any_order_of_events(make_world):
+    run_state_machine_as_test(
+        machine_of(make_world),
+        settings=settings(
+            max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
