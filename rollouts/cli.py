@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from pathlib import Path
 
 import click
+import yaml
 
-from rollouts.api.admission import Hold
+from rollouts.api.admission import Hold, policy_objects
 
 __all__ = ["controller"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NAMESPACE = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+
+
+def _namespaces(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not re.fullmatch(_NAMESPACE, value):
+            raise click.BadParameter(f"{value!r} is no namespace's name: write one, and repeat --namespace for others")
+    return tuple(dict.fromkeys(values))
 
 
 @click.group()
 def controller() -> None:
     """The controller: watches Rollouts and releases their Deployments step by step."""
+
+
+@controller.command()
+@click.option(
+    "--version", type=click.Choice(["v1", "v1beta1"]), default="v1", show_default=True, help="Of the policy's API."
+)
+def policy(version: str) -> None:
+    """Print the hold as a MutatingAdmissionPolicy, for an administrator to apply.
+
+    A controller that watches the whole cluster installs it itself; one with --namespace does not.
+    """
+    click.echo(yaml.safe_dump_all(policy_objects(version), sort_keys=False), nl=False)
 
 
 @controller.command()
@@ -71,6 +93,13 @@ def controller() -> None:
     show_default=True,
     help="After how many seconds without a renewal another controller takes over.",
 )
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    callback=_namespaces,
+    help="Watch this namespace only (repeatable); the whole cluster without it. See deploy/controller/namespaced/.",
+)
 @click.option("--verbose", is_flag=True, help="Log every request that writes, conflict and retry too.")
 def run(  # noqa: PLR0917 - click passes them by name
     kubeconfig: Path | None,
@@ -85,6 +114,7 @@ def run(  # noqa: PLR0917 - click passes them by name
     otlp_token_file: Path | None,
     health_address: str,
     max_releases: int | None,
+    namespaces: tuple[str, ...],
     lease_name: str,
     lease_namespace: str | None,
     lease_seconds: int,
@@ -116,6 +146,7 @@ def run(  # noqa: PLR0917 - click passes them by name
         tls_key=tls_key,
         ca_file=ca_file,
         max_releases=max_releases,
+        namespaces=namespaces,
         lease=lease,
     )
     try:

@@ -14,7 +14,7 @@ from rollouts.core.naming import names_of
 from rollouts.core.notes import Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rollouts.engine.cache import Cache, Key
@@ -77,15 +77,29 @@ def _names(rollout: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def watches(
-    cache: Cache, trigger: Callable[[Key], None], forget: Callable[[Key], None], warm: Callable[[], None]
+    cache: Cache,
+    trigger: Callable[[Key], None],
+    forget: Callable[[Key], None],
+    warm: Callable[[], None],
+    *,
+    cluster_templates: bool = True,
 ) -> kopf.OperatorRegistry:
     """Return a registry whose handlers feed ``cache`` and call ``trigger``.
 
     kopf runs no event handler before every index has seen all objects that exist: ``warm`` is called from then on, and
     that is how the first decision comes after the whole cluster is known.
+
+    Args:
+        cache: What is fed.
+        trigger: Called with a Rollout that is to be looked at.
+        forget: Called with one that is gone.
+        warm: See above.
+        cluster_templates: Whether ClusterAnalysisTemplates are watched.
     """
     registry = kopf.OperatorRegistry()
     for group, version, plural in _RESOURCES:
+        if plural == "clusteranalysistemplates" and not cluster_templates:
+            continue
         where = {"group": group, "version": version, "plural": plural, "registry": registry}
         _watch(where, cache, trigger, forget, warm)
     return registry
@@ -121,12 +135,15 @@ def _watch(
             forget(key)
 
 
-async def operate(registry: kopf.OperatorRegistry, kubeconfig: Path | None, *, stop: Any) -> None:
+async def operate(
+    registry: kopf.OperatorRegistry, kubeconfig: Path | None, namespaces: Sequence[str] = (), *, stop: Any
+) -> None:
     """Run the watches until ``stop`` is set.
 
     Args:
         registry: What ``watches`` returned.
         kubeconfig: How to reach the API server; None in a pod.
+        namespaces: Those that are watched; none: the whole cluster.
         stop: An asyncio.Event that ends them.
     """
     settings = kopf.OperatorSettings()
@@ -143,7 +160,8 @@ async def operate(registry: kopf.OperatorRegistry, kubeconfig: Path | None, *, s
         registry=registry,
         settings=settings,
         standalone=True,
-        clusterwide=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
         stop_flag=stop,
         identity=None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -27,6 +28,7 @@ from rollouts.engine.kube import connect
 from rollouts.engine.leader import Elector, LeaseSettings
 from rollouts.engine.measuring import Tools
 from rollouts.engine.reconciler import Reconciler
+from rollouts.engine.scope import check_hold, nothing_to_release, sees_cluster_templates
 from rollouts.engine.telemetry import TelemetryStream
 from rollouts.handlers.hold import serve_hold
 from rollouts.handlers.watches import operate, watches
@@ -66,6 +68,8 @@ class Options:
     otlp_token_file: Path | None = None
     mesh_token_file: Path | None = None
     max_releases: int | None = None
+    namespaces: tuple[str, ...] = ()
+    """Those that are watched; none: the whole cluster."""
     lease: LeaseSettings | None = None
     """None: this is the only controller."""
 
@@ -103,10 +107,17 @@ async def run(options: Options) -> None:
                 most_releases=options.max_releases,
             )
 
+        if options.namespaces:
+            install = functools.partial(check_hold, kube, options.hold)
         duty = Duty(cache, reconciler, install, ready.set)
         await _serve_health(options.health_address, ready, stack)
-        registry = watches(cache, duty.trigger, duty.forget, duty.warm)
-        await _until_stopped(operate(registry, options.kubeconfig, stop=stop), _act(duty, elector, ready.set))
+        templates = await sees_cluster_templates(kube, options.namespaces)
+        if not templates:
+            _LOG.info("ClusterAnalysisTemplates are not read: this controller may not list and watch them")
+        if await nothing_to_release(kube, options.namespaces):
+            duty.warm()
+        registry = watches(cache, duty.trigger, duty.forget, duty.warm, cluster_templates=templates)
+        await _until_stopped(operate(registry, options.kubeconfig, options.namespaces, stop=stop), _act(duty, elector, ready.set))
 
 
 def _elector(kube: Kube, options: Options) -> Elector | None:

@@ -42,7 +42,7 @@ class Check:
 
 CHECKS: Final[tuple[Check, ...]] = (
     Check("Sidecars", _R.SIDECAR_MISSING, sidecars),
-    Check("MutualTls", _R.MUTUAL_TLS_MISMATCH, mutual_tls, (_K.PEERS, _K.MESH_PEERS)),
+    Check("MutualTls", _R.MUTUAL_TLS_MISMATCH, mutual_tls, (_K.PEERS,)),
     Check("ServicePorts", _R.SERVICE_PORTS_MISMATCH, service_ports),
     Check("Probes", _R.PROBES_MISSING, probes),
     Check("Quota", _R.QUOTA_EXCEEDED, quota, (_K.QUOTAS,)),

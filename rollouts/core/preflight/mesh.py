@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mesh.api.destinationrule import FULL_EJECTION_ANNOTATION
 from mesh.api.names import INJECT_LABEL
+from rollouts.api.preflight import PreflightResult
 from rollouts.core.canary import canary_labels
-from rollouts.core.preflight.facts import Kind, fails, listed, warns
+from rollouts.core.preflight.facts import Finding, Kind, fails, listed, warns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from rollouts.core.context import Context
-    from rollouts.core.preflight.facts import Facts, Finding, PodFact
+    from rollouts.core.preflight.facts import Facts, PodFact
 
 __all__ = ["mutual_tls", "names_service", "outlier_detection", "sidecars"]
 
@@ -56,7 +57,7 @@ def mutual_tls(c: Context, f: Facts) -> Finding | None:
     ports = _target_ports(c)
     stable, canary = _strict(f, own, ports), _strict(f, changed, ports)
     if not (stable or canary):
-        return None
+        return _unread_mesh(f)
     named = f"PeerAuthentication {stable or canary}"
     if without := _without((*f.canary_pods, *f.stable_pods)):
         return fails(
@@ -75,6 +76,14 @@ def mutual_tls(c: Context, f: Facts) -> Finding | None:
             f"namespace has pods without one: {listed(without)}"
         )
     return None
+
+
+def _unread_mesh(f: Facts) -> Finding | None:
+    """Return that the mesh's own rules are not known, where they would matter to somebody."""
+    why = f.unread.get(Kind.MESH_PEERS)
+    if why is None or not _without((*f.canary_pods, *f.stable_pods, *f.other_pods)):
+        return None
+    return Finding(PreflightResult.UNKNOWN, f"could not be checked for the whole mesh: {why}")
 
 
 def _target_ports(c: Context) -> set[str]:

@@ -279,6 +279,14 @@ def test_strict_for_one_version_only_is_told(world):
     assert warned(world, "MutualTls", "MutualTlsMismatch", "STRICT for the stable pods and not for the canary's")
 
 
+@pytest.mark.parametrize(("sidecar", "result"), [(True, "Pass"), (False, "Unknown")])
+def test_rules_of_the_mesh_that_nobody_may_read_matter_only_where_a_sidecar_is_missing(world, sidecar, result):
+    unread = {Kind.MESH_PEERS: "peerauthentications may not be listed"}
+    asked(world, Facts(other_pods=(PodFact("caller-1", sidecar=sidecar),), unread=unread))
+    assert world.state == "Judging"
+    assert answer(world, "MutualTls")["result"] == result
+
+
 def test_strict_with_sidecars_everywhere_is_fine(world):
     asked(world, Facts(other_pods=(PodFact("caller-1"),), objects={Kind.PEERS: (peer("all", "STRICT"),)}))
     assert passed(world, "MutualTls")
