@@ -125,6 +125,15 @@ def test_an_unknown_field_is_refused_by_name_for_every_client(dry_run, client, s
         ({"analysis": {"rollbackAlpha": 0}}, "spec.analysis.rollbackAlpha", "greater than 0"),
         ({"analysis": {"onInconclusive": "Wait"}}, "spec.analysis.onInconclusive", '"Hold", "Promote", "RollBack"'),
         ({"outlierDetection": {"maxEjectionPercent": 200}}, "spec.outlierDetection.maxEjectionPercent", "100"),
+        ({"slos": [{"name": "up"}]}, "spec.slos[0]", "exactly one of availability, latency"),
+        ({"slos": [{"name": "up", "availability": {"objective": 90}}]}, "spec.slos[0]", "lower burnRate"),
+        (
+            {"slos": [{"name": "up", "latency": {"objective": 99, "threshold": "1s"}, "burnRate": 100}]},
+            "spec.slos[0]",
+            "lower burnRate",
+        ),
+        ({"slos": 2 * [{"name": "up", "availability": {"objective": 99.9}}]}, "spec.slos", "up"),
+        ({"watch": {"duration": "soon"}}, "spec.watch.duration", "should match"),
     ],
 )
 def test_what_is_surely_wrong_is_refused_and_the_models_agree(dry_run, spec, field, fix):

@@ -49,6 +49,27 @@ def test_a_rollout_without_a_spec_says_what_to_write():
         ({"steps": [{"setWeight": -1}]}, "spec.steps[0].setWeight is -1: it should be greater than or equal to 0"),
         ({"steps": []}, "spec.steps has 0 items: write at least 1"),
         (
+            {
+                "slos": [
+                    {"name": "up", "availability": {"objective": 99}, "latency": {"objective": 9, "threshold": "1s"}}
+                ]
+            },
+            "spec.slos[0]: an SLO is exactly one of availability, latency: write one entry for each",
+        ),
+        (
+            {"slos": [{"name": "up", "availability": {"objective": 99}, "burnRate": 100}]},
+            "spec.slos[0]: burnRate × (100 - objective) is 100 or more, so that even a version that fails every request would"
+            " not breach it: lower burnRate, or raise objective",
+        ),
+        (
+            {"slos": 2 * [{"name": "up", "availability": {"objective": 99.9}}]},
+            "spec.slos: two SLOs are called up: rename one of them",
+        ),
+        (
+            {"watch": {"duration": "soon"}},
+            "spec.watch.duration: 'soon' is not a duration: write it like 30s, 5m or 1h30m",
+        ),
+        (
             {"steps": [{"setWeight": 1, "pause": {}}]},
             f"spec.steps[0]: a step sets exactly one of {KINDS}: write one step for each",
         ),
