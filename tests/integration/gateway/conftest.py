@@ -124,9 +124,12 @@ class Ingress:
         self.kubectl("wait", "-n", self.namespace, f"trafficsplit/{split}", f"--for={path}", "--timeout=120s")
 
     async def ask(
-        self, path: str = "/charge", *, host: str = "shop.example.com", trust: bytes | None = None
+        self, path: str = "/charge", *, host: str = "shop.example.com", trust: bytes | None = None, **headers: str
     ) -> tuple[int, dict[str, str], str]:
-        """Send a request to the gateway: over HTTPS where there is a certificate to trust."""
+        """Send a request to the gateway: over HTTPS where there is a certificate to trust.
+
+        Underscores in the names of headers stand for hyphens.
+        """
         context: Any = True
         if trust is not None:
             context = ssl.create_default_context(cadata=trust.decode())
@@ -136,7 +139,7 @@ class Ingress:
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(
                 f"{scheme}://{self.address}:{port}{path}",
-                headers={"Host": host},
+                headers={"Host": host} | {name.replace("_", "-"): value for name, value in headers.items()},
                 ssl=context,
                 server_hostname=host if trust is not None else None,
                 allow_redirects=False,

@@ -138,3 +138,59 @@ async def test_rules_hold_at_the_gateway_as_inside(ingress):
         assert (await ingress.ask("/api/charge", host="a.example.com:8080"))[0] == 200
     finally:
         ingress.delete(*made)
+
+
+def split(canary: int, **more: Any) -> dict[str, Any]:
+    weights = {"payment": 100 - canary, "payment-canary": canary}
+    backends = [{"service": service, "weight": weight} for service, weight in weights.items()]
+    spec = {"service": "payment", "backends": backends, **more}
+    return {
+        "apiVersion": "mesh.coalmine.dev/v1alpha1",
+        "kind": "TrafficSplit",
+        "metadata": {"name": "payment"},
+        "spec": spec,
+    }
+
+
+async def test_a_splits_routes_mirror_and_affinity_hold_at_the_gateway(ingress):
+    host = "split.example.com"
+    testers = {"match": [{"headers": {"x-tester": {"exact": "yes"}}}], "service": "payment-canary"}
+    made = [gateway("split", server(80, "HTTP", host)), virtual_service("split", host, "split")]
+    ingress.apply(*made, split(0))
+    try:
+        await ingress.becomes(200, host=host)
+        ingress.apply(split(0, routes=[testers], mirror={"service": "payment-canary"}))
+        ingress.acknowledged()
+        for _ in range(10):
+            assert json.loads((await ingress.ask(host=host))[2])["version"] == "v1"
+            assert json.loads((await ingress.ask(host=host, x_tester="yes"))[2])["version"] == "v2"
+        assert await mirrored(ingress, at_least=10) == 10
+
+        sides: dict[str, list[str]] = {}
+        for weight in (20, 60, 0):
+            ingress.apply(split(weight, sessionAffinity={"cookie": "side"}))
+            ingress.acknowledged()
+            for caller in map(str, range(40)):
+                _, headers, body = await ingress.ask(host=host, cookie=f"side={caller}")
+                assert "set-cookie" not in headers
+                sides.setdefault(caller, []).append(json.loads(body)["version"])
+            if weight:
+                assert (await ingress.ask(host=host))[1]["set-cookie"].startswith("side=")
+        histories = {"v1 v1 v1", "v1 v2 v1", "v2 v2 v1"}
+        assert {" ".join(history) for history in sides.values()} == histories
+    finally:
+        ingress.delete(*made, split(0))
+
+
+async def mirrored(ingress: Any, at_least: int) -> int:
+    """Return how many copies the judge would know of; wait for so many."""
+    url = f"{ingress.cluster.mesh_url}/v1/telemetry/{ingress.namespace}/payment?since=0"
+    found = 0
+    async with asyncio.timeout(120), aiohttp.ClientSession() as session, session.get(url) as response:
+        async for line in response.content:
+            pods = [pod for pod in json.loads(line)["pods"] if pod["mirrored"]]
+            assert {pod["backend"] for pod in pods} <= {"payment-canary"}
+            found += sum(pod["attempts"] for pod in pods)
+            if found >= at_least:
+                return found
+    return found
