@@ -36,6 +36,10 @@ class UnavailableError(SourceError):
         self.retry_after = retry_after
 
 
+class NothingYetError(UnavailableError):
+    """The source answers, and holds nothing of what is asked for yet."""
+
+
 class ConfigurationError(SourceError):
     """It will not pass by itself; the message names the field and the fix."""
 

@@ -225,7 +225,7 @@ class Measured:
         verdict: The judge's answer; None when there is nothing to judge or judging is off.
         share: The canary's part of the requests since the step began, percent; None while nothing was counted.
         problem: Why nothing can be measured at the moment; empty when all is well.
-        answered: Whether the source of the counts was reached in this release.
+        answered: Whether the source of the counts was reached when it was asked last, be it that it has nothing yet.
         problems: What was wrong with measurements that were left out, in words.
         budget: Each test's share of ``rollbackAlpha``.
         burns: How each of ``spec.slos`` fares.

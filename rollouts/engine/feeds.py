@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final, Protocol
 
-from analysis.providers.base import SourceError, UnavailableError
+from analysis.providers.base import NothingYetError, SourceError, UnavailableError
 from mesh.api.telemetry import LATENCY_BOUNDS_MS
 from rollouts.engine.measure import arms
 
@@ -38,7 +38,7 @@ class Feed(Protocol):
 
     @property
     def answered(self) -> bool:
-        """Whether it was reached at least once."""
+        """Whether it was reached when it was asked last, be it that it has nothing yet."""
         ...
 
     @property
@@ -187,6 +187,7 @@ class PolledFeed:
 
     def _failed(self, error: Exception, failures: int) -> float:
         words = str(error) or type(error).__name__
+        self.answered = isinstance(error, NothingYetError)
         self.problem = words if isinstance(error, SourceError) else f"{type(error).__name__}: {words}"
         self._on_change()
         asked = error.retry_after if isinstance(error, UnavailableError) else None

@@ -95,11 +95,18 @@ class Tools:
 class Measuring:
     """Measures one release until it is closed."""
 
-    def __init__(self, tools: Tools, order: Order, kept: Checkpoint, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        order: Order,
+        kept: Checkpoint,
+        on_change: Callable[[], None],
+        arms: Mapping[str, Arm] | None = None,
+    ) -> None:
         """Begin to measure, or go on from what was kept."""
         self._tools, self._on_change = tools, on_change
         self._store = CheckpointStore(tools.kube)
-        self._arms: dict[str, Arm] = {}
+        self._arms: dict[str, Arm] = dict(arms or {})
         self._fresh: set[str] = set()
         self._order = order
         self._ledger = _loaded(kept)
@@ -111,8 +118,10 @@ class Measuring:
         self._unsaved = ""
 
     @classmethod
-    async def begin(cls, tools: Tools, order: Order, on_change: Callable[[], None]) -> Measuring:
-        """Begin to measure, or go on from what the ConfigMap holds.
+    async def begin(
+        cls, tools: Tools, order: Order, on_change: Callable[[], None], arms: Mapping[str, Arm] | None = None
+    ) -> Measuring:
+        """Begin to measure, or go on from what the ConfigMap holds; ``arms`` are the pods known by now.
 
         Raises:
             KubeError: The API server refuses to say what it holds.
@@ -120,7 +129,7 @@ class Measuring:
         kept = await CheckpointStore(tools.kube).load(order.subject, order.identity)
         if order.source is None and kept.bounds != LATENCY_BOUNDS_MS:
             kept = Checkpoint(order.identity, values=kept.values)
-        return cls(tools, order, kept, on_change)
+        return cls(tools, order, kept, on_change, arms)
 
     @property
     def identity(self) -> str:

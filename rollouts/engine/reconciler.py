@@ -31,6 +31,7 @@ from rollouts.engine.preflight_facts import PreflightReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from analysis.model.counts import Arm
     from rollouts.api.rollout import RolloutStatus
     from rollouts.core.actions import Action, Plan
     from rollouts.core.notes import Announcement
@@ -92,6 +93,7 @@ class Reconciler:
         self._wrote_at: dict[Key, float] = {}
         self._posted: dict[str, int] = {}
         self._measuring: dict[Key, Measuring] = {}
+        self._arms: dict[Key, Mapping[str, Arm]] = {}
         self._errors: dict[Key, str] = {}
 
     async def reconcile(self, key: Key) -> float | None:
@@ -137,6 +139,7 @@ class Reconciler:
         self._written.pop(key, None)
         self._wrote_at.pop(key, None)
         self._errors.pop(key, None)
+        self._arms.pop(key, None)
         self._cap.forget(key)
         self._preflight.forget(key)
         await self._hooks.forget(key)
@@ -209,6 +212,7 @@ class Reconciler:
 
     def _measure(self, key: Key, subject: Subject, notes: Notes, known: Known) -> Measured:
         measuring = self._measuring.get(key)
+        self._arms[key] = known.arms
         return (
             _looked(measuring, subject, notes, known)
             if measuring
@@ -226,7 +230,9 @@ class Reconciler:
         if order is None:
             return
         if have is None:
-            self._measuring[key] = await Measuring.begin(self._tools, order, lambda: self._trigger(key))
+            self._measuring[key] = await Measuring.begin(
+                self._tools, order, lambda: self._trigger(key), self._arms.get(key)
+            )
         else:
             await have.update(order)
             await have.save()

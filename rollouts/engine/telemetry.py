@@ -29,7 +29,7 @@ class TelemetryStream:
 
     Attributes:
         problem: Why nothing comes at the moment; empty when all is well.
-        answered: Whether the mesh has answered at least once.
+        answered: Whether the mesh was reached when it was asked last.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class TelemetryStream:
                 reason = str(error) or type(error).__name__
             failures = 0 if self._since > before else failures + 1
             if failures:
-                self.problem = f"no telemetry from {self._url}: {reason}"
+                self.problem, self.answered = f"no telemetry from {self._url}: {reason}", False
                 self._on_window()
             await asyncio.sleep(_BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)])
 

@@ -7,7 +7,7 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Final
 
-from analysis.providers.base import ConfigurationError, UnavailableError
+from analysis.providers.base import ConfigurationError, NothingYetError
 from analysis.providers.buckets import exponential_bounds
 from analysis.providers.counters import windows
 from analysis.providers.opentelemetry.assemble import Assembly, histograms, latest_gaps, unit_of
@@ -98,7 +98,7 @@ class OpenTelemetryCountSource:
                 )
             return found
         if not exponential:
-            raise UnavailableError(f"no pod has sent a histogram {name} yet: its bounds are not known")
+            raise NothingYetError(f"no pod has sent a histogram {name} yet: its bounds are not known")
         return exponential_bounds(max(exponential))
 
     async def read(self, since: float, until: float) -> Sequence[Window]:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from analysis.model.counts import Arm, Window
-from analysis.providers.base import ConfigurationError, UnavailableError
+from analysis.providers.base import ConfigurationError, NothingYetError
 from analysis.providers.buckets import exponential_bounds
 from analysis.providers.counters import windows
 from analysis.providers.prometheus.client import Client
@@ -100,7 +100,7 @@ class PrometheusCountSource:
             elif "le" in labels:
                 layouts[pod].add(float(labels["le"]) * self._metrics.unit_ms)
         if not layouts and not native:
-            raise UnavailableError(f"no pod has a histogram {name} yet: its bounds are not known")
+            raise NothingYetError(f"no pod has a histogram {name} yet: its bounds are not known")
         if native >= set(layouts):
             return exponential_bounds(self._metrics.unit_ms)
         common = set.intersection(*layouts.values())

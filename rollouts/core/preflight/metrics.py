@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollouts.api.preflight import PreflightResult
-from rollouts.core.preflight.facts import Finding, fails
+from rollouts.core.preflight.facts import Finding, fails, warns
 
 if TYPE_CHECKING:
     from rollouts.core.context import Context
@@ -19,6 +19,8 @@ def metrics(c: Context, _f: Facts) -> Finding | None:
     measured = c.o.measured
     if not c.judged:
         return None
+    if measured.problem and measured.answered:
+        return warns(f"nothing can be judged yet: {measured.problem}")
     if measured.problem:
         return fails(
             f"nothing could be judged: {measured.problem}. Mend it, correct spec.analysis.source, or set spec.analysis.enabled: false"

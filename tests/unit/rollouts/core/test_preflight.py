@@ -589,6 +589,12 @@ def test_metrics_that_cannot_be_reached_block_until_they_answer(world):
     assert world.state == "Judging"
 
 
+def test_a_source_that_answers_and_has_nothing_yet_only_warns(world):
+    world.measuring_problem = "no pod has a histogram yet"
+    asked(world)
+    assert warned(world, "Metrics", "MetricsUnreachable", "nothing can be judged yet", "no pod has a histogram yet")
+
+
 def test_a_source_that_did_not_answer_yet_is_waited_for_in_silence(world):
     world.measuring_answers = False
     asked(world).wait(5)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from analysis.model.counts import Window
-from analysis.providers.base import ConfigurationError, UnavailableError
+from analysis.providers.base import ConfigurationError, NothingYetError, UnavailableError
 from rollouts.engine.feeds import PolledFeed
 
 
@@ -89,6 +89,38 @@ async def test_bounds_are_asked_for_once_and_those_of_a_release_are_kept():
     world = World(2)
     feed = await fed(world, bounds=(1.0,))
     assert (feed.bounds, world.opened) == ((1.0,), [(1.0,)])
+    await feed.close()
+
+
+@pytest.mark.parametrize(
+    ("rounds", "failures", "answered"),
+    [
+        (1, (), True),
+        (1, (UnavailableError("no route"),), False),
+        (1, (NothingYetError("no pod has a histogram yet"),), True),
+        (2, (None, None, UnavailableError("gone")), False),
+        (3, (None, None, UnavailableError("gone")), True),
+    ],
+)
+async def test_whether_the_source_answers_is_known_from_the_last_question(rounds, failures, answered):
+    world = World(rounds, *failures)
+    feed = await fed(world)
+    assert feed.answered is answered
+    await feed.close()
+
+
+async def test_a_source_that_was_not_asked_yet_has_not_answered():
+    world = World(1)
+    feed = PolledFeed(
+        lambda bounds: Source(world, bounds),
+        since=100.0,
+        bounds=None,
+        every=1.0,
+        clock=lambda: world.now,
+        on_change=world.change,
+        sleep=world.sleep,
+    )
+    assert not feed.answered
     await feed.close()
 
 
