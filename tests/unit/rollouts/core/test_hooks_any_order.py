@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from analysis.model.verdict import Decision
+from rollouts.api.names import APPROVE_ANNOTATION, RESUME_ANNOTATION
 from rollouts.core import actions as a
 from rollouts.core.decide import COMMANDS, decide
 from rollouts.core.machine import RELEASE, State
@@ -37,6 +45,8 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
             self.jobs = {}
             self.do, self.world.do = self.world.do, self.check
             self.world.settle(3)
+            self.world.push("shop:2")
+            self.world.says(Decision.PROMOTE)
 
         def check(self, action):
             world = self.world
@@ -67,6 +77,19 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
         @property
         def passed(self):
             return [order.run for order in self.world.orders.values() if self.results.get(order.run.key)]
+
+        @initialize(seconds=st.integers(0, 40), then=st.integers(0, 8))
+        def it_has_come_so_far(self, seconds, then):
+            for _ in range(seconds):
+                self.people_agree()
+                self.all_goes_well(1)
+            self.world.wait(then)
+
+        def people_agree(self):
+            if self.world.notes.state in {State.PAUSED, State.AWAITING_APPROVAL}:
+                self.number += 1
+                self.world.annotate(APPROVE_ANNOTATION, f"yes-{self.number}")
+                self.world.annotate(RESUME_ANNOTATION, f"yes-{self.number}")
 
         # --- the controller ---
 
@@ -100,12 +123,20 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
             self.world.kubernetes()
             self.world.mesh()
 
+        @rule(seconds=st.integers(1, 8))
+        def all_goes_well(self, seconds):
+            for name in self.world.under_way:
+                self.answered(name, passed=True)
+            self.world.wait(seconds)
+
         # --- hooks, people, the judge ---
 
         @precondition(lambda self: self.world.under_way)
         @rule(passed=st.sampled_from([True, True, True, False]))
         def a_hook_answers(self, passed):
-            name = self.world.under_way[0]
+            self.answered(self.world.under_way[0], passed=passed)
+
+        def answered(self, name, *, passed):
             key = self.world.hook(name).run.key
             passed = self.results.setdefault(key, passed or name == "soft")
             self.world.answers(name, passed=passed, words="so it is")
@@ -141,12 +172,10 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
             world.says(Decision.PROMOTE)
             for n in range(150):
                 for name in world.under_way:
-                    world.answers(name, passed=self.results.setdefault(world.hook(name).run.key, True))
+                    self.answered(name, passed=True)
                 if world.phase in {"Healthy", "RolledBack"} and world.canary is None and not world.under_way and n > 40:
                     break
-                if world.notes.state in {State.PAUSED, State.AWAITING_APPROVAL}:
-                    for command in COMMANDS[1], COMMANDS[3]:
-                        world.annotate(command, f"end-{n}")
+                self.people_agree()
                 world.wait(2)
             assert world.phase in {"Healthy", "RolledBack"}, world.status["message"]
             assert world.notes.hooks.runs == world.notes.hooks.canceled == ()
