@@ -144,8 +144,10 @@ class Share:
             self.since, self.canary, self.baseline = step_starts[-1], 0, 0
         for window in windows:
             if window.start >= self.since:
+                # Not every source tells tries from answers. One that does knows copies for a mirror, too: tries without answers.
+                answers = any(pod.requests for pod in window.pods)
                 for pod in window.pods:
-                    count = pod.requests or pod.attempts  # not every source tells tries from answers
+                    count = pod.requests if answers else pod.attempts
                     if pod.arm is Arm.CANARY:
                         self.canary += count
                     else:
