@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -60,6 +60,10 @@ class Cells:
     canary: NDArray[np.bool_]
     routes: list[NDArray[np.intp]]
     steps: Sequence[float]
+
+    def only(self, columns: NDArray[np.bool_]) -> Cells:
+        """Return the cells of some columns; the others count nothing."""
+        return replace(self, keep=self.keep * columns, attempts=self.attempts * columns)
 
     @cached_property
     def begun(self) -> tuple[Restart, ...]:

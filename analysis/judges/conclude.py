@@ -16,7 +16,7 @@ from analysis.judges.wealth import QUIET
 from analysis.model.verdict import Decision, Need, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from analysis.judges.errors import BadCounts
     from analysis.judges.metrics import Metric, Promotion
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from analysis.model.policy import Policy
     from analysis.model.verdict import Evidence
 
-__all__ = ["Look", "against", "forward"]
+__all__ = ["Look", "against", "carriers", "forward"]
 
 _SURVIVES: Final = math.log(3.0)
 _STEP_LEANS: Final = math.log(2.0)
@@ -56,7 +56,7 @@ def against(refuted: Sequence[Metric], shown: Sequence[Evidence], found: Sequenc
     outliers: tuple[str, ...] = ()
     words = {metric.name: entry.words for metric, entry in zip(found, shown, strict=False)}
     for metric in refuted:
-        pods = _carriers(metric)
+        pods = carriers(metric.counts, metric.without)
         if not pods:
             return Verdict(Decision.ROLL_BACK, f"{metric.name}: {words.get(metric.name, 'worse')}", tuple(shown))
         outliers = outliers or pods
@@ -69,19 +69,24 @@ def against(refuted: Sequence[Metric], shown: Sequence[Evidence], found: Sequenc
     )
 
 
-def _carriers(metric: Metric) -> tuple[str, ...]:
-    """The canary pods, fewer than half of them (or one of two), without which hardly any evidence is left; none for none."""
-    if metric.without is None or metric.counts is None:
+def carriers(counts: BadCounts | Latency | None, without: Callable[[Sequence[str]], float] | None) -> tuple[str, ...]:
+    """The canary pods, fewer than half of them (or one of two), without which hardly any evidence is left; none for none.
+
+    Args:
+        counts: What was judged.
+        without: The log wealth without some canary pods.
+    """
+    if without is None or counts is None:
         return ()
-    cells = metric.counts.cells
+    cells = counts.cells
     busy = cells.attempts.sum(axis=0) > 0
     pods = sorted({pod for pod, c, n in zip(cells.table.pods, cells.canary, busy, strict=True) if c and pod and n})
     if len(pods) < 2:  # noqa: PLR2004 - the only pod is the canary
         return ()
     # Not by leaving out one at a time: two bad pods hide each other.
-    worst = sorted(pods, key=_badness(metric.counts).__getitem__, reverse=True)
+    worst = sorted(pods, key=_badness(counts).__getitem__, reverse=True)
     for number in range(1, max((len(pods) - 1) // 2, 1) + 1):
-        if metric.without(worst[:number]) < _SURVIVES:
+        if without(worst[:number]) < _SURVIVES:
             return tuple(worst[:number])
     return ()
 

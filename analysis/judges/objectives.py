@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from analysis.judges.cells import Cells, cells_of
+from analysis.judges.conclude import carriers
 from analysis.judges.errors import BadCounts, errors_of
 from analysis.model import budget
 from analysis.model.objective import Burn
@@ -85,6 +86,13 @@ def _burn(
     found, stable = (exceeds(counts, objective.limit, canary=side) for side in (True, False))
     missed = not problem and found.wealth >= goal
     stable_too = not problem and stable.wealth >= goal
+
+    def without(pods: Sequence[str]) -> float:
+        kept = [not (c and pod in pods) for c, pod in zip(table.canary, table.pods, strict=True)]
+        rest = BadCounts(cells.only(np.array(kept)), counts.bad * kept, counts.columns)
+        return exceeds(rest, objective.limit).wealth
+
+    pods = carriers(counts, without) if missed else ()
     row = found.row if missed else int(np.searchsorted(table.start, steps[-1])) if steps else 0
     (share, n), (other, m) = (_share(counts, row, canary=side) for side in (True, False))
     rate = None if share is None or problem else share / objective.budget
@@ -102,7 +110,7 @@ def _burn(
         promote_at=0.0,
         words=problem or _words(objective, (share, n), other, judged_ms, stable_too=stable_too),
     )
-    return Burn(objective, missed, rate, stable_too, evidence, problem)
+    return Burn(objective, missed, rate, stable_too, evidence, problem, pods)
 
 
 def _unmeasurable(threshold: float, bounds: tuple[float, ...]) -> str:

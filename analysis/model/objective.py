@@ -51,6 +51,7 @@ class Burn:
         stable_too: Whether the old version is shown to do the same.
         evidence: The same in numbers and words; its ``rollback_e`` is against "burns no faster than it may".
         problem: Why it cannot be judged at all, and the fix; empty when it can.
+        pods: The canary pods, fewer than half of them, that alone make it missed, the worst first; none where all do.
     """
 
     objective: Objective
@@ -59,3 +60,4 @@ class Burn:
     stable_too: bool
     evidence: Evidence
     problem: str = ""
+    pods: tuple[str, ...] = ()

@@ -153,7 +153,7 @@ def pods_to_come(c: Context) -> int:
     match c.notes.state:
         case State.STARTING:
             steps = c.steps[:1]
-        case State.FILLING | State.SWITCHING | State.ROLLING:
+        case State.FILLING | State.SWITCHING | State.WATCHING | State.ROLLING:
             return c.needed(c.weight_to_come)
         case _:
             steps = c.steps[: c.index + 1]

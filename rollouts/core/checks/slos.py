@@ -49,12 +49,11 @@ def _missed(c: Context) -> Burn | None:
     """Return the first objective that is shown to be missed, where that takes the release back.
 
     Whoever forces a promotion wants it now: until all requests are on the new version nothing is judged, and from then on
-    only ``spec.slos`` are, while ``spec.watch`` lasts. A pod that is being replaced because it alone is worse is no fault
-    of the release: its requests are forgotten at the next look.
+    only ``spec.slos`` are, while ``spec.watch`` lasts. A pod that is being replaced because it alone is worse, as the judge
+    or the objective found, is no fault of the release: its requests are forgotten at the next look.
     """
     if c.notes.forced and c.notes.state is not State.WATCHING:
         return None
     replaced = c.notes.replaced
-    if replaced is not None and outlier(c) == replaced.name and c.now < replaced.until:
-        return None
-    return next((burn for burn in c.o.measured.burns if burn.missed), None)
+    going = replaced.name if replaced is not None and c.now < replaced.until else ""
+    return next((burn for burn in c.o.measured.burns if burn.missed and going not in burn.pods), None)

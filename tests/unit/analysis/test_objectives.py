@@ -105,3 +105,18 @@ def test_objectives_share_the_probability_of_a_false_rollback_with_the_judge():
     shares = split(Policy(BOUNDS, objectives=(UP, FAST)), ["custom"])
     assert sum(shares.values()) == pytest.approx(0.01)
     assert shares["slo/availability"] == shares["slo/fast"] == pytest.approx(0.0005)
+
+
+def pods_of(second, *bad):
+    pods = [PodCounts(Arm.CANARY, f"c{n}", 50, errors, latency=(0, 50, 0, 0)) for n, errors in enumerate(bad)]
+    return Window(float(second), float(second + 1), tuple(pods))
+
+
+def test_a_pod_that_alone_makes_an_objective_missed_is_named():
+    (one,) = look([pods_of(s, 0, 25, 0, 0) for s in range(20)], UP)
+    (half,) = look([pods_of(s, 25, 25, 0, 0) for s in range(20)], UP)
+    (every,) = look([pods_of(s, 25, 25, 25, 25) for s in range(20)], UP)
+    assert one.missed
+    assert half.missed
+    assert every.missed
+    assert (one.pods, half.pods, every.pods) == (("c1",), (), ())

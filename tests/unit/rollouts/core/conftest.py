@@ -389,12 +389,12 @@ class World:
     ) -> None:
         self.verdict = verdict(decision, summary, need=need, outlier=outlier)
 
-    def misses(self, *, missed: bool = True, stable_too: bool = False) -> None:
+    def misses(self, *, missed: bool = True, stable_too: bool = False, pods: tuple[str, ...] = ()) -> None:
         """Whether the objective of availability is missed from now on."""
         words = "30 % of 400 canary requests failed where 0.1 % may"
         evidence = Evidence("slo/availability", 0.3, 0.0, 400, 3600, None, None, 5000.0, 1000.0, 1.0, 0.0, words)
         objective = Objective("availability", share=0.999, burn_rate=14.4)
-        self.burns = (Burn(objective, missed, 300.0, stable_too, evidence),)
+        self.burns = (Burn(objective, missed, 300.0, stable_too, evidence, pods=pods),)
 
     def released(self, image: str = "shop:2") -> World:
         """Adopt, push, and go on until the first step is judged."""

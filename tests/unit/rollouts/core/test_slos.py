@@ -6,7 +6,7 @@ import pytest
 
 from analysis.model.verdict import Decision
 from rollouts.api.names import ABORT_ANNOTATION, PROMOTE_ANNOTATION, SKIP_ANNOTATION
-from rollouts.core.notes import ReplacedPod
+from rollouts.core.observed import CanaryPod
 
 WATCH = {"duration": "30m"}
 STEPS = [{"setWeight": 100}]
@@ -61,14 +61,28 @@ def test_stable_that_burns_as_well_takes_nothing_off_the_guard_and_is_said(make_
     assert "Stable burns as well" in world.status["history"][0]["reason"]
 
 
-def test_a_pod_that_is_being_replaced_is_no_fault_of_the_release(make_world):
+def test_a_pod_that_alone_misses_an_objective_is_replaced_once_and_is_no_fault_of_the_release(make_world):
     world = make_world().released()
-    world.says(Decision.OUTLIER, outlier="a")
-    world.misses()
+    world.canary_pods = {"a": CanaryPod(uid="uid-a", node="n1"), "b": CanaryPod(uid="uid-b")}
+    world.misses(pods=("a",))
     world.wait(1)
     assert world.phase == "Progressing"
-    assert isinstance(world.notes.replaced, ReplacedPod)
-    world.wait(70)
+    assert world.notes.replaced.name == "a"
+    assert list(world.canary_pods) == ["b"]
+    world.misses(missed=False)
+    world.wait(5)
+    world.misses(pods=("b",))
+    world.wait(5)
+    assert world.phase == "RolledBack"
+    assert "it is not one pod's fault" in world.status["history"][0]["reason"]
+
+
+@pytest.mark.parametrize("pods", [(), ("a",)])
+def test_a_missed_objective_is_not_excused_by_a_pod_that_is_not_all_of_it(make_world, pods):
+    world = make_world(analysis={"onOutlierPod": "Hold"} if pods else {}).released()
+    world.says(Decision.OUTLIER, outlier="a")
+    world.misses(pods=pods)
+    world.wait(5)
     assert world.phase == "RolledBack"
 
 
