@@ -41,7 +41,6 @@ def replace_once(c: Context) -> Context:
     if not pod or not wanted or c.notes.replaced or c.notes.forced or c.problem is not None:
         return c
     known = c.o.canary_pods.get(pod)
-    summary = c.o.measured.verdict.summary if c.o.measured.verdict else ""
     c = announce(
         c, "Warning", "PodReplaced", f"canary pod {c.pod_words(pod)} is replaced, once in a release: {summary}"
     )

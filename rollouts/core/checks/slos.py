@@ -8,7 +8,6 @@ from rollouts.api.names import PROMOTE_ANNOTATION, SKIP_ANNOTATION
 from rollouts.core.checks.steps import acknowledged, held_by_spec
 from rollouts.core.context import Context, Signal
 from rollouts.core.machine import Event, State
-from rollouts.core.outliers import outlier
 from rollouts.core.slos import watch_left
 
 if TYPE_CHECKING:

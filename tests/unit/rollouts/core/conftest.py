@@ -25,7 +25,6 @@ from rollouts.core.preflight.facts import Facts
 from rollouts.core.templates import images, revision
 
 if TYPE_CHECKING:
-    from analysis.model.objective import Burn
     from rollouts.core.dependencies import Neighbour
 
 START = 1_800_000_000.0
