@@ -133,16 +133,18 @@ def outbound(made: World) -> dict[str, Any]:
         for entry in chain["filters"]:
             if rds := entry["typedConfig"].pop("rds", None):
                 entry["typedConfig"]["routeConfig"] = told["RouteConfiguration"][rds["routeConfigName"]]
-    name_stats(listener)
+    complete(listener)
     return {"clusters": clusters, "listeners": [listener]}
 
 
-def name_stats(config: Any) -> None:
-    """Say where stats go that access logs count: a field that the messages' JSON form does not show yet."""
+def complete(config: Any) -> None:
+    """Say what the messages' JSON form does not show yet: where stats go, and that retries choose the cluster anew."""
     if isinstance(config, dict) and config.get("@type", "").endswith("access_loggers.stats.v3.Config"):
         config["statsScope"] = {"prefix": "coalmine"}
+    if isinstance(config, dict) and {"retryPolicy", "weightedClusters"} <= config.keys():
+        config["retryPolicy"]["refreshClusterOnRetry"] = True
     for value in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
-        name_stats(value)
+        complete(value)
 
 
 def envoy() -> Path:

@@ -158,3 +158,14 @@ async def test_a_destination_rules_hash_does_not_move_callers(make_mesh):
             await hashed.said(cookie=f"coalmine-affinity={caller}", x_user=user)
         (pods[caller],) = [app.address for app in hashed.apps if app.requests]
     assert len(set(pods.values())) == 4
+
+
+async def test_a_retry_may_leave_the_callers_side(make_mesh):
+    retries = "retries: {attempts: 2, retryOn: '503', backoff: 1ms}, rewrite"
+    mesh = await make_mesh(RULE.replace("rewrite", retries) + split(50, sessionAffinity={}))
+    for caller in CALLERS[:30]:
+        cookie = f"coalmine-affinity={caller}"
+        own = (await mesh.said("/api/a", cookie=cookie))["service"]
+        said = await mesh.said("/api/a", cookie=cookie, x_name=caller, x_fail_first="1")
+        assert {own, said["service"]} == {"payment", "payment-canary"}
+        assert (await mesh.said("/api/a", cookie=cookie))["service"] == own
