@@ -27,6 +27,7 @@ from rollouts.api.status import (
 )
 from rollouts.api.steps import DEFAULT_STEPS, Approval, Pause, Step
 from rollouts.api.strategies import SessionAffinity, Strategy
+from rollouts.api.writeback import GitWriteBack
 
 __all__ = [
     "DEFAULT_STEPS",
@@ -169,6 +170,10 @@ class RolloutSpec(Resource):
         Field(
             description="A change back to a revision that was promoted lately is promoted without steps; off by default."
         ),
+    ] = None
+    git_write_back: Annotated[
+        GitWriteBack | None,
+        Field(description="Revert in git the commit of a release that was taken back; off by default."),
     ] = None
     paused: Annotated[
         bool,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollouts.core.fresh import StartBaseline
 from rollouts.core.hook_runs import EndHook, RunHook
+from rollouts.core.reverts import WriteBack
 from rollouts.core.shape import PLAIN, Shape
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Action", "AddFinalizer", "Adopt", "Apply", "ClearFailed", "Delete", "EndHook", "Evict", "MarkFailed", "Plan", "Release", "RemoveFinalizer", "RunHook", "SetTraffic", "StartBaseline",
-    "StopTraffic", "Unpause",
+    "StopTraffic", "Unpause", "WriteBack",
 ]  # fmt: skip
 
 
@@ -141,6 +142,7 @@ Action = (
     | ClearFailed
     | RunHook
     | EndHook
+    | WriteBack
 )
 
 

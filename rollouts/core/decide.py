@@ -31,6 +31,7 @@ from rollouts.core.outliers import replace_once
 from rollouts.core.preflight.review import review
 from rollouts.core.problems import first_problem
 from rollouts.core.report import report
+from rollouts.core.writeback import note_of, write_back_actions
 
 __all__ = ["COMMANDS", "decide"]
 
@@ -72,11 +73,11 @@ def decide(observed: Observed, now: float) -> Plan:
         problem=first_problem(observed, names),
         handled=_handled_before(observed, notes),
     )
-    c = _run(take_results(c))
+    c = _run(note_of(take_results(c)))
     judged = c.notes.step_starts == notes.step_starts  # the judge has not looked at a step that began just now
     held = held_signal(c) if judged else None
     c = plan_hooks(_ignore_the_rest(c, held), held)
-    actions = (*missing_actions(c), *hook_actions(c))
+    actions = (*missing_actions(c), *hook_actions(c), *write_back_actions(c))
     return Plan(status=report(c), actions=actions, wake_at=_wake_at(c), events=c.notes.announcements)
 
 

@@ -8,6 +8,7 @@ from crds.base import Resource
 from rollouts.core.hook_runs import HookMemory
 from rollouts.core.machine import State
 from rollouts.core.preflight.notes import PreflightNotes
+from rollouts.core.reverts import WriteBackNotes
 
 __all__ = ["REPLACE_SECONDS", "Announcement", "Notes", "ReplacedPod"]
 
@@ -69,6 +70,7 @@ class Notes(Resource):
         hooks: Of requests and Jobs at certain points.
         preflight: Of the checks before any traffic moves.
         baseline_quiet_since: When an experiment's fresh stable pods were seen to get nothing any more.
+        write_back: Of the revert in git.
         outcome: How the release ends, for the history.
         reason: Why.
         number: Number of the last announcement.
@@ -92,6 +94,7 @@ class Notes(Resource):
     baseline_quiet_since: float | None = None
     hooks: HookMemory = HookMemory()
     preflight: PreflightNotes = PreflightNotes()
+    write_back: WriteBackNotes = WriteBackNotes()
     outcome: str = ""
     reason: str = ""
     number: int = 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rollouts.api.names import REVISION_ANNOTATION
 from rollouts.core.fresh import Fresh
 from rollouts.core.hook_runs import HookFacts
+from rollouts.core.reverts import WriteBackFacts
 from rollouts.core.shape import PLAIN, Shape
 from rollouts.core.templates import images, revision
 
@@ -258,6 +259,7 @@ class Observed:
         template_problem: Why the AnalysisTemplates cannot be used, in words; empty when they can.
         neighbours: The namespace's other Rollouts by name, where this one depends on some.
         hooks: Of requests and Jobs that are under way.
+        write_back: What came of reverting in git.
         fresh: An experiment's fresh stable pods.
         full: Why no release may start beside those of other Rollouts, in words; empty when one may.
         preflight: What the checks before any traffic moves look at; None where they were not asked for yet.
@@ -280,6 +282,7 @@ class Observed:
     template_problem: str = ""
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
     hooks: HookFacts = field(default_factory=HookFacts)
+    write_back: WriteBackFacts = field(default_factory=WriteBackFacts)
     full: str = ""
     preflight: Facts | None = None
     fresh: Fresh = field(default_factory=Fresh)

@@ -25,6 +25,7 @@ from rollouts.core.actions import (
     StartBaseline,
     StopTraffic,
     Unpause,
+    WriteBack,
 )
 from rollouts.engine.experiment import baseline_manifest
 from rollouts.engine.hold import hold_is_active
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from rollouts.core.observed import Subject
     from rollouts.engine.hooks import HookRunner
     from rollouts.engine.kube import Kube
+    from rollouts.engine.writeback import WriteBacks
     from rollouts.routers.base import Router
 
 __all__ = ["Applier", "HoldNotActiveError", "rollout_path"]
@@ -57,11 +59,14 @@ def rollout_path(namespace: str, name: str) -> str:
 class Applier:
     """Carries actions out, in order. Each is idempotent."""
 
-    def __init__(self, kube: Kube, router: Router, clock: Callable[[], float], *, hooks: HookRunner) -> None:
+    def __init__(
+        self, kube: Kube, router: Router, clock: Callable[[], float], *, hooks: HookRunner, write_backs: WriteBacks
+    ) -> None:
         self._kube = kube
         self._router = router
         self._clock = clock
         self._hooks = hooks
+        self._write_backs = write_backs
 
     async def apply(self, subject: Subject, action: Action) -> None:
         """Carry one action out.
@@ -94,13 +99,15 @@ class Applier:
             case _:
                 await self._beside(subject, action)
 
-    async def _beside(self, subject: Subject, action: RunHook | EndHook) -> None:
+    async def _beside(self, subject: Subject, action: RunHook | EndHook | WriteBack) -> None:
         """Do what goes on beside the canary and its traffic."""
         match action:
             case RunHook():
                 await self._hooks.begin(subject, action.order)
             case EndHook():
                 await self._hooks.end(subject, action)
+            case WriteBack():
+                await self._write_backs.begin(subject, action)
             case _:
                 assert_never(action)
 

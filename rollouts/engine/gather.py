@@ -17,6 +17,7 @@ from rollouts.core.metrics import Release, template_problem
 from rollouts.core.naming import names_of
 from rollouts.core.notes import Notes
 from rollouts.core.observed import CanaryPod, Measured, Observed, Service, Subject, Workload
+from rollouts.core.reverts import WriteBackFacts
 from rollouts.engine.experiment import fresh_baseline, with_experiment
 from rollouts.engine.measure import Known
 
@@ -155,6 +156,7 @@ def gather(
     full: str = "",
     preflight: Facts | None = None,
     hooks: HookFacts | None = None,
+    write_back: WriteBackFacts | None = None,
 ) -> Observed:
     """Return all that one decision may look at.
 
@@ -166,6 +168,7 @@ def gather(
         full: Why no release may start beside those of other Rollouts.
         preflight: What the checks before any traffic moves look at.
         hooks: How hooks go.
+        write_back: What came of reverting in git.
     """
     notes = Notes.read(subject.status.internal)
     names = names_of(subject.spec, notes)
@@ -222,5 +225,6 @@ def gather(
         full=full,
         preflight=preflight,
         hooks=hooks or HookFacts(),
+        write_back=write_back or WriteBackFacts(),
         strays=tuple(Workload(d) for d in cache.labelled(namespace, subject.name) if d["metadata"]["name"] not in ours),
     )

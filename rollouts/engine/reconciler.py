@@ -27,6 +27,7 @@ from rollouts.engine.hooks import HookRunner
 from rollouts.engine.kube import ConflictError
 from rollouts.engine.measuring import Measuring, Order
 from rollouts.engine.preflight_facts import PreflightReader
+from rollouts.engine.writeback import WriteBacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -82,7 +83,8 @@ class Reconciler:
         self._kube = kube
         self._router = router
         self._hooks = HookRunner(kube, clock=tools.clock, trigger=trigger)
-        self._applier = Applier(kube, router, tools.clock, hooks=self._hooks)
+        self._write_backs = WriteBacks(kube, trigger=trigger)
+        self._applier = Applier(kube, router, tools.clock, hooks=self._hooks, write_backs=self._write_backs)
         self._tools = tools
         self._trigger = trigger
         self._clock = tools.clock
@@ -117,6 +119,7 @@ class Reconciler:
             full=self._cap.full(self._cache, key),
             preflight=await self._preflight.facts(subject),
             hooks=self._hooks.look(key),
+            write_back=self._write_backs.look(key),
         )
         plan = decide(observed, self._clock())
         self._cap.note(key, plan.status.internal)
@@ -143,12 +146,14 @@ class Reconciler:
         self._cap.forget(key)
         self._preflight.forget(key)
         await self._hooks.forget(key)
+        await self._write_backs.forget(key)
         if measuring := self._measuring.pop(key, None):
             await measuring.close()
 
     async def close(self) -> None:
         """Store what was measured, and end."""
         await self._hooks.close()
+        await self._write_backs.close()
         for measuring in self._measuring.values():
             await measuring.save(now=True)
             await measuring.close()

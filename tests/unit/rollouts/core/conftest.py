@@ -22,6 +22,7 @@ from rollouts.core.hook_runs import HookFacts, HookOrder, Progress
 from rollouts.core.notes import Notes
 from rollouts.core.observed import CanaryPod, Measured, Observed, Service, Subject, Traffic, Workload
 from rollouts.core.preflight.facts import Facts
+from rollouts.core.reverts import WriteBackFacts
 from rollouts.core.templates import images, revision
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class World:
         self.burns: tuple[Burn, ...] = ()
         self.template_problem = ""
         self.neighbours: dict[str, Neighbour] = {}
+        self.write_back = WriteBackFacts()
         self.rival = self.taken = self.full = ""
         self.foreign: tuple[str, ...] = ()
         self.mesh_answers = True
@@ -207,6 +209,7 @@ class World:
                 preflight=self.preflight,
                 template_problem=self.template_problem,
                 neighbours=dict(self.neighbours),
+                write_back=self.write_back,
                 full=self.full,
                 fresh=Fresh(
                     Workload(self.baseline) if self.baseline else None,
