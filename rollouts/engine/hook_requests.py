@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rollouts.api.hooks import HttpHook
     from rollouts.core.hook_runs import HookOrder
 
-__all__ = ["Answer", "body_of", "pause_after", "send", "signature"]
+__all__ = ["Answer", "Request", "body_of", "pause_after", "prepare", "send", "signature"]
 
 _LARGEST: Final = 16 * 1024
 _SHORTEST_KEY: Final = 24
@@ -98,17 +98,27 @@ def pause_after(tries: int) -> float:
     return min(_MOST_PAUSE, 2.0 ** (tries - 1))
 
 
-async def send(
-    session: aiohttp.ClientSession,
-    order: HookOrder,
-    http: HttpHook,
-    read: Callable[[str, str], Awaitable[str]],
-    now: float,
-) -> Answer:
-    """Ask once.
+@dataclass(frozen=True)
+class Request:
+    """A request that can be sent.
+
+    Attributes:
+        http: The hook's settings.
+        headers: With their secret values.
+        body: Empty for a GET.
+        secrets: What was read for it; for messages.
+    """
+
+    http: HttpHook
+    headers: Mapping[str, str]
+    body: bytes
+    secrets: Secrets
+
+
+async def prepare(order: HookOrder, http: HttpHook, read: Callable[[str, str], Awaitable[str]], now: float) -> Request:
+    """Return the request of a run.
 
     Args:
-        session: The connection; it must keep no cookies.
         order: The run.
         http: Its settings.
         read: Reads one key of a Secret.
@@ -120,14 +130,25 @@ async def send(
     """
     secrets = Secrets(read)
     body = b"" if http.method == "GET" else body_of(order.event)
-    headers = await _headers(order.run.key, http, secrets, body, int(now))
+    return Request(http, await _headers(order.run.key, http, secrets, body, int(now)), body, secrets)
+
+
+async def send(session: aiohttp.ClientSession, request: Request, now: float) -> Answer:
+    """Ask once.
+
+    Args:
+        session: The connection; it must keep no cookies.
+        request: What ``prepare`` returned.
+        now: Unix seconds.
+    """
+    http, secrets = request.http, request.secrets
     place = _place(http.url)
     try:
         async with session.request(
             http.method,
             http.url,
-            data=body or None,
-            headers=headers,
+            data=request.body or None,
+            headers=request.headers,
             timeout=aiohttp.ClientTimeout(total=http.timeout),
             allow_redirects=False,
         ) as response:
@@ -135,10 +156,9 @@ async def send(
             found = _answer(response.status, text, {k.lower(): v for k, v in response.headers.items()}, place, now)
     except TimeoutError:
         return Answer(passed=False, definite=False, words=f"{place} did not answer within {http.timeout:g} s")
-    except (aiohttp.InvalidURL, ValueError) as error:
-        return Answer(
-            passed=False, definite=True, words=f"{place} cannot be asked ({type(error).__name__}): correct http.url"
-        )
+    except ValueError as error:
+        words = f"{place} cannot be asked ({type(error).__name__}): correct http.url and http.headers"
+        return Answer(passed=False, definite=True, words=words)
     except (aiohttp.ClientError, OSError) as error:
         words = f"{place} cannot be reached: {secrets.redact(str(error)) or type(error).__name__}"
         return Answer(passed=False, definite=False, words=words)

@@ -18,7 +18,7 @@ from analysis.providers.base import SourceError
 from rollouts.core.canary import owner_reference
 from rollouts.core.hook_runs import HookFacts, Progress
 from rollouts.engine.hook_jobs import hook_job, outcome
-from rollouts.engine.hook_requests import pause_after, send
+from rollouts.engine.hook_requests import pause_after, prepare, send
 from rollouts.engine.jobs import OwnedJobs
 from rollouts.engine.secrets import secret_reader
 
@@ -164,8 +164,10 @@ class HookRunner:
     ) -> None:
         """Ask once, and tell the result or wait until it may be asked again."""
         read = secret_reader(self._kube, subject.namespace)
-        answer = await send(self._connection(), order, http, read, self._clock())
-        progress = replace(run.progress, words=answer.words, problem="")
+        request = await prepare(order, http, read, self._clock())
+        tell(replace(run.progress, problem=""))
+        answer = await send(self._connection(), request, self._clock())
+        progress = replace(run.progress, words=answer.words)
         if answer.passed:
             tell(replace(progress, passed=True))
         elif http.poll_interval is not None:

@@ -13,7 +13,7 @@ from aiohttp import web
 from analysis.providers.base import ConfigurationError
 from rollouts.api.hooks import Hook, Point
 from rollouts.core.hook_runs import HookOrder, HookRun
-from rollouts.engine.hook_requests import body_of, pause_after, send, signature
+from rollouts.engine.hook_requests import body_of, pause_after, prepare, send, signature
 
 NOW = 1_800_000_000.7
 TOKEN = "opensesame"
@@ -46,7 +46,7 @@ async def read(name, key):
 async def ask(url, **http):
     wanted = order(url, **http)
     async with aiohttp.ClientSession() as session:
-        return await send(session, wanted, wanted.hook.http, read, NOW)
+        return await send(session, await prepare(wanted, wanted.hook.http, read, NOW), NOW)
 
 
 def test_the_signature_is_that_of_the_published_example():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import pytest
 from aiohttp import web
@@ -53,12 +54,13 @@ class Api:
     def __init__(self, *, ends="Complete", refuses=0):
         self.jobs, self.asked, self.ends, self.refuses = {}, [], ends, refuses
         self.created = asyncio.Event()
+        self.secret = None
 
     async def request(self, method, path, *, body=None):
         self.asked.append((method, path))
         name = path.rsplit("/", 1)[-1]
         if "/secrets/" in path:
-            return None
+            return self.secret
         if method == "POST":
             if self.refuses:
                 self.refuses -= 1
@@ -187,6 +189,25 @@ async def test_a_secret_that_is_missing_is_a_problem_and_no_answer(runners, serv
     assert "there is no Secret signing in namespace shop" in found.problem
     assert (found.tries, found.passed, asked) == (0, None, [])
     assert set(pauses) <= {5}
+
+
+async def test_a_secret_that_was_missing_is_no_problem_of_a_request_that_is_sent(runners, service):
+    api, gone = Api(), asyncio.Event()
+    runner, _pauses, told = runners(api)
+
+    async def late(_request):
+        await gone.wait()
+        return web.Response()
+
+    async with service(late) as (url, asked):
+        await runner.begin(SUBJECT, order(http={"url": url, "secretRef": {"name": "signing", "key": "key"}}))
+        await known(runner, told, lambda progress: progress.problem)
+        api.secret = {"data": {"key": base64.b64encode(b"whsec_" + base64.b64encode(b"k" * 24)).decode()}}
+        found = await known(runner, told, lambda progress: not progress.problem)
+        assert (found.tries, found.passed) == (1, None)
+        gone.set()
+        assert (await result(runner, told)).passed
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(("ends", "passed", "words"), [
