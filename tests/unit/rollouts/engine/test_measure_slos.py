@@ -12,6 +12,7 @@ from rollouts.api.validate import parse_rollout
 from rollouts.core.machine import RELEASE, State
 from rollouts.core.notes import Notes
 from rollouts.engine.measure import measure, policy_of
+from rollouts.engine.measuring import _unjudged
 
 SLOS = parse_rollout(
     {
@@ -65,3 +66,5 @@ def test_objectives_are_judged_in_every_state_of_a_release_and_only_then(state):
 def test_a_source_without_latency_leaves_a_latency_objective_unjudged():
     _, fast = look(Analysis(), ()).burns
     assert "the source has no histogram of the latency" in fast.problem
+    assert _unjudged(look(Analysis(), ())) == (f"spec.slos: fast {fast.problem}",)
+    assert _unjudged(look(Analysis())) == ()
