@@ -41,10 +41,11 @@ def _at_rest(c: Context) -> Context:
 
 
 def _tell(c: Context, issues: list[PreflightStatus]) -> Context:
-    """Announce each issue once, for as long as it lasts; and the end of those that blocked."""
+    """Announce each issue once, for as long as it lasts and gets no worse; and the end of those that blocked."""
     before = c.notes.preflight
     standing = {f"{x.reason}/{x.result}": x for x in issues}
-    told = [key for key in before.told if key in standing]
+    milder = [key for key, x in standing.items() if f"{x.reason}/{PreflightResult.FAIL}" in before.told]
+    told = [key for key in standing if key in before.told or key in milder]
     fresh = [key for key in standing if key not in told]
     for key in fresh[:_AT_ONCE]:
         c = announce(c, "Warning", str(standing[key].reason), standing[key].message)

@@ -122,6 +122,17 @@ def test_an_issue_that_comes_back_is_announced_again(world):
     assert list(world.events.values()).count("SidecarMissing") == 2
 
 
+def test_an_issue_that_gets_milder_is_not_announced_again_and_one_that_gets_worse_is(world):
+    world.pods_start = False
+    none, some = quota({"pods": "4"}, {"pods": "4"}), quota({"pods": "6"}, {"pods": "4"})
+    asked(world, facts(quotas=[none]))
+    assert blocked(world, "QuotaExceeded")
+    for found, times in ((some, 1), (none, 2)):
+        world.preflight = facts(quotas=[found])
+        world.settle()
+        assert list(world.events.values()).count("QuotaExceeded") == times
+
+
 def test_nothing_starts_before_the_facts_are_there(world):
     world.preflight = None
     world.settle()
