@@ -135,6 +135,16 @@ class Cache:
             case _:
                 self._plain(plural).pop((namespace, name), None)
 
+    def known(self, plural: str) -> dict[Key, str]:
+        """Return the uids of a kind's objects, by namespace and name."""
+        if plural == "pods":
+            return {(ns, name): x.uid for ns, pods in self._pods.items() for name, x in pods.items()}
+        if plural == "replicasets":
+            return {(ns, name): x.uid for ns, sets in self._replica_sets.items() for name, x in sets.items()}
+        wide = plural.startswith("cluster")
+        of_kind = {k: x for k, x in self._plain(plural).items() if wide is not bool(k[0])}
+        return {key: str(x["metadata"].get("uid", "")) for key, x in of_kind.items()}
+
     def _plain(self, plural: str) -> dict[Key, dict[str, Any]]:
         return {
             "rollouts": self.rollouts,

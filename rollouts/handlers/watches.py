@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from rollouts.engine.cache import Cache, Key
 
-__all__ = ["interested", "operate", "watches"]
+__all__ = ["RESOURCES", "interested", "operate", "watches"]
 
-_RESOURCES: Final = (
+RESOURCES: Final = (
     (GROUP, VERSION, PLURAL),
     ("apps", "v1", "deployments"),
     ("apps", "v1", "replicasets"),
@@ -97,7 +97,7 @@ def watches(
         cluster_templates: Whether ClusterAnalysisTemplates are watched.
     """
     registry = kopf.OperatorRegistry()
-    for group, version, plural in _RESOURCES:
+    for group, version, plural in RESOURCES:
         if plural == "clusteranalysistemplates" and not cluster_templates:
             continue
         where = {"group": group, "version": version, "plural": plural, "registry": registry}

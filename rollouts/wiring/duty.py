@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from rollouts.api.names import PLURAL
 from rollouts.engine.queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ class Duty:
         """End a Rollout's worker."""
         if self._queue is not None:
             self._queue.forget(key)
+
+    def vanished(self, plural: str, key: Key) -> None:
+        """Look at all Rollouts that something may have belonged to that is gone."""
+        if plural == PLURAL:
+            self.forget(key)
+        for rollout in list(self._cache.rollouts):
+            if key[0] in {"", rollout[0]}:
+                self.trigger(rollout)
 
     def warm(self) -> None:
         """Say that the cache holds all that there is."""

@@ -29,9 +29,10 @@ from rollouts.engine.leader import Elector, LeaseSettings
 from rollouts.engine.measuring import Tools
 from rollouts.engine.reconciler import Reconciler
 from rollouts.engine.scope import check_hold, nothing_to_release, sees_cluster_templates
+from rollouts.engine.sweep import Sweep
 from rollouts.engine.telemetry import TelemetryStream
 from rollouts.handlers.hold import serve_hold
-from rollouts.handlers.watches import operate, watches
+from rollouts.handlers.watches import RESOURCES, operate, watches
 from rollouts.routers.coalmine import CoalmineRouter
 from rollouts.wiring.duty import Duty
 
@@ -117,7 +118,15 @@ async def run(options: Options) -> None:
         if await nothing_to_release(kube, options.namespaces):
             duty.warm()
         registry = watches(cache, duty.trigger, duty.forget, duty.warm, cluster_templates=templates)
-        await _until_stopped(operate(registry, options.kubeconfig, options.namespaces, stop=stop), _act(duty, elector, ready.set))
+        sweep = Sweep(
+            kube,
+            cache,
+            (k for k in RESOURCES if templates or k[2] != "clusteranalysistemplates"),
+            duty.vanished,
+            namespaces=options.namespaces,
+        )
+        watching = operate(registry, options.kubeconfig, options.namespaces, stop=stop)
+        await _until_stopped(watching, sweep.run(), _act(duty, elector, ready.set))
 
 
 def _elector(kube: Kube, options: Options) -> Elector | None:
@@ -132,9 +141,9 @@ async def _act(duty: Duty, elector: Elector | None, waits: Callable[[], None]) -
     await (elector.run(duty.serve, waits) if elector else duty.serve())
 
 
-async def _until_stopped(watching: Awaitable[None], acting: Awaitable[None]) -> None:
-    """Run both until the watches end, then end the acting in good order."""
-    tasks = [asyncio.ensure_future(watching), asyncio.ensure_future(acting)]
+async def _until_stopped(*parts: Awaitable[None]) -> None:
+    """Run all until one ends, as the watches do when they are told to; then end the others, the last one first."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
