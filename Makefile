@@ -7,7 +7,7 @@ TOOLS  := $(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration test-e2e binaries bench-judges bench-mesh lock format generate clean
+.PHONY: help demo test lint unit integration test-e2e binaries bench-judges bench-mesh chaos lock format generate clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,10 @@ integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserve
 # Root, Go, and Debian's runc, containernetworking-plugins, iptables and busybox-static; without them it is skipped.
 test-e2e: $(VENV)/.installed binaries ## Tests in pods of a real kubelet (root; builds containerd and kubelet once)
 	PATH="$(TOOLS)" $(BIN)/pytest tests/cluster $(ARGS)
+
+# CHAOS_SEED=n makes people and trouble come in that order again; what they meet depends on the machine.
+chaos: $(VENV)/.installed binaries ## Five minutes of releases while controllers are killed at random (CHAOS_SECONDS=60: one)
+	PATH="$(TOOLS)" CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/pytest tests/integration/release/chaos/test_release_chaos.py -s $(ARGS)
 
 bench-judges: $(VENV)/.installed ## Our judge beside the rivals' rules on simulated releases (ARGS=--quick: minutes)
 	$(BIN)/python -m benchmarks.judges.run $(ARGS)
