@@ -142,6 +142,7 @@ class Progress:
         tries: How often it was tried.
         words: The last answer, in words.
         problem: Why it cannot be tried: nothing that the hook said.
+        problem_at: Since when, Unix seconds.
         passed: The result; None while there is none.
     """
 
@@ -149,6 +150,7 @@ class Progress:
     tries: int = 0
     words: str = ""
     problem: str = ""
+    problem_at: float = 0.0
     passed: bool | None = None
 
 

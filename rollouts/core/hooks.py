@@ -58,7 +58,7 @@ def _result(c: Context, run: HookRun) -> tuple[bool, str] | None:
     if known.passed is not None:
         return known.passed, known.words
     deadline = c.spec.progress_deadline_seconds
-    if known.problem and c.now - run.since >= deadline:
+    if known.problem and c.now - known.problem_at >= deadline:
         return False, f"it could not be run within spec.progressDeadlineSeconds ({deadline} s): {known.problem}"
     return None
 

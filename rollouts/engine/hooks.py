@@ -143,12 +143,16 @@ class HookRunner:
                 elif order.hook.job is not None:
                     await self._work(subject, order, order.hook.job, run, tell)
             except SourceError as error:
-                tell(replace(run.progress, tries=tries, problem=str(error)))
+                tell(self._stuck(run.progress, tries, str(error)))
                 await self._pause(PROBLEM_SECONDS)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is told and tried again
                 _LOG.warning("%s/%s: hook %s", *key, order.run.name, exc_info=True)
-                tell(replace(run.progress, tries=tries, problem=f"{type(error).__name__}: {error}"))
+                tell(self._stuck(run.progress, tries, f"{type(error).__name__}: {error}"))
                 await self._pause(PROBLEM_SECONDS)
+
+    def _stuck(self, progress: Progress, tries: int, problem: str) -> Progress:
+        since = progress.problem_at if progress.problem else self._clock()
+        return replace(progress, tries=tries, problem=problem, problem_at=since)
 
     async def _work(
         self, subject: Subject, order: HookOrder, job: JobHook, run: _Task, tell: Callable[[Progress], None]

@@ -187,7 +187,7 @@ async def test_a_secret_that_is_missing_is_a_problem_and_no_answer(runners, serv
         await runner.begin(SUBJECT, order(http={"url": url, "secretRef": {"name": "signing", "key": "key"}}))
         found = await known(runner, told, lambda progress: progress.problem)
     assert "there is no Secret signing in namespace shop" in found.problem
-    assert (found.tries, found.passed, asked) == (0, None, [])
+    assert (found.tries, found.passed, found.problem_at, asked) == (0, None, SINCE, [])
     assert set(pauses) <= {5}
 
 
