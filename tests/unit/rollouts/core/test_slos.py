@@ -8,7 +8,7 @@ from analysis.model.verdict import Decision
 from rollouts.api.names import ABORT_ANNOTATION, PROMOTE_ANNOTATION, SKIP_ANNOTATION
 from rollouts.core.observed import CanaryPod
 
-WATCH = {"duration": "30m"}
+WATCH = {"duration": "2m"}
 STEPS = [{"setWeight": 100}]
 BY_TIME = {"enabled": False, "minStepDuration": "2s"}
 
@@ -111,10 +111,10 @@ def test_a_quiet_watch_keeps_both_versions_and_then_promotes(make_world):
     world = watching(make_world)
     assert (world.weight, world.canary_replicas, world.deployment["spec"]["replicas"]) == (100, 4, 4)
     assert world.paused  # kubectl rollout status waits
-    assert "is watched for 29m" in world.status["message"]
-    world.wait(1700)
+    assert "is watched for 1m" in world.status["message"]
+    world.wait(100)
     assert world.phase == "Watching"
-    world.wait(110)
+    world.wait(40)
     assert world.phases[-3:] == ["Watching", "Promoting", "Healthy"]
     assert world.outcomes == ["Promoted"]
 
@@ -187,7 +187,7 @@ def test_another_change_in_the_watch_starts_from_the_old_version(make_world):
 def test_spec_paused_holds_the_watch_and_its_guard_stays_on(make_world):
     world = watching(make_world)
     world.spec["paused"] = True
-    world.wait(2000)
+    world.wait(200)
     assert world.phase == "Paused"
     world.misses()
     world.wait(1)
@@ -199,3 +199,14 @@ def test_a_shorter_watch_takes_effect_at_once(make_world):
     world.spec["watch"] = {"duration": "0s"}
     world.wait(15)
     assert world.outcomes == ["Promoted"]
+
+
+def test_a_watch_that_measures_nothing_says_so_and_ends_at_its_time(make_world):
+    world = watching(make_world, watch={"duration": "20s"})
+    world.measuring_problem = "no telemetry from the mesh"
+    world.wait(1)
+    assert world.status["message"].endswith("nothing can be measured: no telemetry from the mesh")
+    world.wait(30)
+    assert world.outcomes == ["Promoted"]
+    notes = {e["reason"]: e["note"] for e in world.status["internal"]["announcements"]}
+    assert notes["WatchPassed"] == "nothing was found while spec.watch lasted, but no telemetry from the mesh"
