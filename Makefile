@@ -39,6 +39,7 @@ binaries: $(VENV)/.installed ## Get the programs that tests run into the cache (
 	$(BIN)/coalmine local binaries
 	$(BIN)/python tests/tools/prometheus/build.py
 	$(BIN)/python tests/tools/opentelemetry/build.py
+	$(BIN)/python tests/tools/gitops/build.py helm
 
 # A test that failed runs once more, since a machine may stand still for seconds; the summary names it as RERUN.
 integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver, Envoys, Prometheus and OpenTelemetry SDK
