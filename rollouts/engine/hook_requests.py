@@ -80,7 +80,8 @@ def signature(secret: str, key: str, timestamp: int, body: bytes) -> str:
         ConfigurationError: It is no such secret.
     """
     try:
-        raw = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+        text = secret.removeprefix(_PREFIX).rstrip("=")
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) < _SHORTEST_KEY:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime as dt
 import json
 
 import aiohttp
 import pytest
 from aiohttp import web
+from standardwebhooks import Webhook
 
 from analysis.providers.base import ConfigurationError
 from rollouts.api.hooks import Hook, Point
@@ -52,6 +54,15 @@ async def ask(url, **http):
 def test_the_signature_is_that_of_the_published_example():
     assert signature(*PUBLISHED) == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
     assert signature(PUBLISHED[0].removeprefix("whsec_"), *PUBLISHED[1:]) == signature(*PUBLISHED)
+
+
+@pytest.mark.parametrize("length", [24, 25, 26, 32])
+@pytest.mark.parametrize("padding", ["", "="])
+def test_the_signature_is_that_of_the_reference_library(length, padding):
+    secret = "whsec_" + base64.b64encode(bytes(range(length))).decode().rstrip("=") + padding * (-length % 3)
+    body = body_of({"name": "payment", "metadata": {"ö": "ü"}})
+    theirs = Webhook(secret).sign("key", dt.datetime.fromtimestamp(1_800_000_000, dt.UTC), body.decode())
+    assert signature(secret, "key", 1_800_000_000, body) == theirs
 
 
 async def test_it_sends_json_with_the_key_and_no_signature_without_a_secret(service):
