@@ -11,6 +11,7 @@ import click
 import yaml
 
 from rollouts.api.admission import Hold, policy_objects
+from rollouts.api.floors import AUTOSCALERS, floor_policy_objects
 
 __all__ = ["controller"]
 
@@ -35,11 +36,13 @@ def controller() -> None:
     "--version", type=click.Choice(["v1", "v1beta1"]), default="v1", show_default=True, help="Of the policy's API."
 )
 def policy(version: str) -> None:
-    """Print the hold as a MutatingAdmissionPolicy, for an administrator to apply.
+    """Print the hold and the autoscalers' floor as MutatingAdmissionPolicies, for an administrator to apply.
 
-    A controller that watches the whole cluster installs it itself; one with --namespace does not.
+    A controller that watches the whole cluster installs them itself; one with --namespace does not.
     """
-    click.echo(yaml.safe_dump_all(policy_objects(version), sort_keys=False), nl=False)
+    click.echo(
+        yaml.safe_dump_all([*policy_objects(version), *floor_policy_objects(version)], sort_keys=False), nl=False
+    )
 
 
 @controller.command()
@@ -94,6 +97,15 @@ def policy(version: str) -> None:
     help="After how many seconds without a renewal another controller takes over.",
 )
 @click.option(
+    "--autoscaler",
+    "autoscalers",
+    multiple=True,
+    default=AUTOSCALERS,
+    show_default=True,
+    metavar="USER",
+    help="Who may not scale a Deployment down below what its release needs; may be given several times.",
+)
+@click.option(
     "--namespace",
     "namespaces",
     multiple=True,
@@ -114,6 +126,7 @@ def run(  # noqa: PLR0917 - click passes them by name
     otlp_token_file: Path | None,
     health_address: str,
     max_releases: int | None,
+    autoscalers: tuple[str, ...],
     namespaces: tuple[str, ...],
     lease_name: str,
     lease_namespace: str | None,
@@ -146,6 +159,7 @@ def run(  # noqa: PLR0917 - click passes them by name
         tls_key=tls_key,
         ca_file=ca_file,
         max_releases=max_releases,
+        autoscalers=autoscalers,
         namespaces=namespaces,
         lease=lease,
     )

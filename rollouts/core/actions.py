@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rollouts.core.fresh import StartBaseline
 from rollouts.core.hook_runs import EndHook, RunHook
 from rollouts.core.reverts import WriteBack
+from rollouts.core.scaling import SetBudget
 from rollouts.core.shape import PLAIN, Shape
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rollouts.core.notes import Announcement
 
 __all__ = [
-    "Action", "AddFinalizer", "Adopt", "Apply", "ClearFailed", "Delete", "EndHook", "Evict", "MarkFailed", "Plan", "Release", "RemoveFinalizer", "RunHook", "SetTraffic", "StartBaseline",
+    "Action", "AddFinalizer", "Adopt", "Apply", "ClearFailed", "Delete", "EndHook", "Evict", "MarkFailed", "Plan", "Release", "RemoveFinalizer", "RunHook", "SetBudget", "SetTraffic", "StartBaseline",
     "StopTraffic", "Unpause", "WriteBack",
 ]  # fmt: skip
 
@@ -142,6 +143,7 @@ Action = (
     | ClearFailed
     | RunHook
     | EndHook
+    | SetBudget
     | WriteBack
 )
 

@@ -6,7 +6,9 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from rollouts.api.names import GROUP, REVISION_ANNOTATION, ROLE_LABEL, VERSION
+from rollouts.core.labels import selects
 from rollouts.core.naming import Names, suffixed
+from rollouts.core.placement import spread_among_itself
 from rollouts.core.templates import plain
 
 if TYPE_CHECKING:
@@ -24,26 +26,6 @@ COPIED = ("strategy", "minReadySeconds")
 def capacity(weight: int, stable_replicas: int) -> int:
     """Return how many pods the canary needs for ``weight`` percent: its share of the stable ones rounded up, at least one."""
     return max(1, -(-weight * stable_replicas // 100))
-
-
-def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Return whether a label selector (matchLabels, matchExpressions) selects ``labels``."""
-    if any(labels.get(k) != v for k, v in (selector.get("matchLabels") or {}).items()):
-        return False
-    return all(_holds(e, labels) for e in selector.get("matchExpressions") or ())
-
-
-def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    key, values = expression["key"], expression.get("values") or ()
-    match expression["operator"]:
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case _:
-            return key not in labels
 
 
 def canary_labels(
@@ -107,9 +89,9 @@ def canary_deployment(
         deadline: Seconds after which the Deployment controller calls it failed.
     """
     template = plain(deployment.template)
-    template["metadata"]["labels"] = canary_labels(
-        template["metadata"]["labels"], deployment.spec["selector"], service.selector
-    )
+    before = template["metadata"]["labels"]
+    template["metadata"]["labels"] = after = canary_labels(before, deployment.spec["selector"], service.selector)
+    spread_among_itself(template.get("spec") or {}, before, after)
     metadata = _metadata(names.canary_deployment, subject)
     metadata["annotations"] = {REVISION_ANNOTATION: deployment.revision}
     return {

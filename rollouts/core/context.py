@@ -141,7 +141,7 @@ class Context:
             and self.o.canary_service is not None
             and c.observed
             and c.replicas >= pods
-            and c.ready >= pods
+            and min(c.ready, c.available) >= pods
         )
 
     @property

@@ -31,6 +31,7 @@ from rollouts.core.outliers import replace_once
 from rollouts.core.preflight.review import review
 from rollouts.core.problems import first_problem
 from rollouts.core.report import report
+from rollouts.core.scaling import floor_ends, with_floor
 from rollouts.core.writeback import note_of, write_back_actions
 
 __all__ = ["COMMANDS", "decide"]
@@ -73,7 +74,7 @@ def decide(observed: Observed, now: float) -> Plan:
         problem=first_problem(observed, names),
         handled=_handled_before(observed, notes),
     )
-    c = _run(note_of(take_results(c)))
+    c = with_floor(_run(note_of(take_results(c))))
     judged = c.notes.step_starts == notes.step_starts  # the judge has not looked at a step that began just now
     held = held_signal(c) if judged else None
     c = plan_hooks(_ignore_the_rest(c, held), held)
@@ -123,10 +124,14 @@ def _wake_at(c: Context) -> float | None:
     if c.problem is not None:
         return c.now + STALLED_SECONDS if state in {State.INITIALIZING, State.HEALTHY} else c.now + LOOK_SECONDS
     if state in {State.HEALTHY, State.GONE}:
-        return c.now + LOOK_SECONDS if not c.canary_gone else _opening(c)
+        return c.now + LOOK_SECONDS if not c.canary_gone else _first(_opening(c), floor_ends(c))
     if state is State.ROLLED_BACK:
-        return c.now + LOOK_SECONDS if wants_canary(c) or not c.canary_gone else None
+        return c.now + LOOK_SECONDS if wants_canary(c) or not c.canary_gone else floor_ends(c)
     return c.now + LOOK_SECONDS
+
+
+def _first(*times: float | None) -> float | None:
+    return min((t for t in times if t is not None), default=None)
 
 
 def _opening(c: Context) -> float | None:

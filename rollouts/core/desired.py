@@ -20,10 +20,12 @@ from rollouts.core.actions import (
     StopTraffic,
     Unpause,
 )
+from rollouts.core.budget import budget_actions
 from rollouts.core.canary import canary_deployment, canary_service
 from rollouts.core.context import ACK_PATIENCE, Context
 from rollouts.core.experiment import missing, superfluous
 from rollouts.core.machine import RELEASE, State
+from rollouts.core.scaling import returned_for
 from rollouts.core.traffic import backends, exposed, pods_to_come, shape
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def wants_canary(c: Context) -> bool:
 def missing_actions(c: Context) -> tuple[Action, ...]:
     """Return what is missing, in the order in which it has to be done."""
     if c.notes.state is State.RESTORING:
-        return (*_traffic(c), *_restore(c))
+        return (*_traffic(c), *budget_actions(c, wanted=wants_canary(c)), *_restore(c))
     if c.notes.state is State.GONE:
         return (RemoveFinalizer(),) if FINALIZER in c.o.subject.finalizers else ()
     if c.problem is not None:
@@ -57,6 +59,7 @@ def missing_actions(c: Context) -> tuple[Action, ...]:
         *_news(c),
         *_adoption(c),
         *_canary(c),
+        *budget_actions(c, wanted=wants_canary(c)),
         *missing(c),
         *_traffic(c),
         *_removal(c),
@@ -88,7 +91,7 @@ def _canary(c: Context) -> Iterator[Action]:
     if not (c.notes.state in RELEASE or serving) or c.revision != c.notes.target or c.o.service is None:
         return
     if c.o.canary is not None and not c.canary_is_target:
-        if not c.o.canary.deleting:
+        if not c.o.canary.deleting and not c.notes.weight:
             yield Delete("apps/v1", "Deployment", c.o.canary.name, c.o.canary.uid)
         return
     service = canary_service(c.o.subject, c.names, c.deployment, c.o.service)
@@ -138,7 +141,7 @@ def _unnamed(c: Context) -> bool:
     t = c.o.traffic
     if t is None:
         return True
-    patient = c.notes.state is State.RESTORING and c.in_state >= ACK_PATIENCE
+    patient = c.notes.state is State.RESTORING and returned_for(c) >= ACK_PATIENCE
     return c.names.canary_service not in t.weights and (t.acknowledged or patient)
 
 

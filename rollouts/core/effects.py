@@ -22,6 +22,7 @@ from rollouts.core.machine import RELEASE, SKIPPABLE, Event, State, advance
 from rollouts.core.notes import Announcement
 from rollouts.core.observed import stamp
 from rollouts.core.preflight.notes import PreflightNotes
+from rollouts.core.scaling import at_first_share, returned_for, weight_on_return
 from rollouts.core.traffic import exposed
 from rollouts.core.words import evidence_words
 
@@ -81,15 +82,13 @@ def transition(c: Context, signal: Signal) -> Context:
 def settle(c: Context) -> Context:
     """Return the context with what time and the proxies have changed, apart from any event."""
     state = c.notes.state
-    stable_takes_over = (state is State.RESTORING and c.stable_can_take) or (
-        state is State.ROLLING and c.canary_lost and c.stable_can_take
-    )
-    if stable_takes_over and c.notes.weight:
-        c = c.noted(weight=0)
+    if (weight := weight_on_return(c)) != c.notes.weight:
+        scaling = c.notes.scaling.model_copy(update={"returned_at": c.now})
+        c = c.noted(weight=weight, scaling=scaling)
     c = baseline_settled(c)
     if exposed(c):
         return c.noted(quiet_since=None)
-    waited = state is State.RESTORING and c.in_state >= ACK_PATIENCE
+    waited = state is State.RESTORING and returned_for(c) >= ACK_PATIENCE
     if c.notes.quiet_since is None and (c.o.traffic is None or c.in_force or waited):
         c = c.noted(quiet_since=c.now)
     return c
@@ -198,7 +197,8 @@ def _forced(c: Context, signal: Signal) -> Context:
 
 
 def _scaled(c: Context, _signal: Signal) -> Context:
-    return c.noted(weight=FULL if c.notes.state is State.FILLING else c.share_to_come, quiet_since=None)
+    weight = FULL if c.notes.state is State.FILLING else c.share_to_come
+    return c.noted(weight=weight, scaling=at_first_share(c), quiet_since=None)
 
 
 def _acknowledged(c: Context, _signal: Signal) -> Context:
@@ -214,13 +214,13 @@ def _watched_from_now(c: Context, _signal: Signal) -> Context:
 def _rolling_back(c: Context, signal: Signal) -> Context:
     outcome = "Aborted" if signal.event is Event.ABORT else "RolledBack"
     c = c.stated(failed_revision=c.notes.target)
-    return c.noted(outcome=outcome, reason=signal.why, weight=0)
+    return c.noted(outcome=outcome, reason=signal.why)
 
 
 def _superseded(c: Context, signal: Signal) -> Context:
     if c.notes.state is State.ROLLING and c.o.running.get(c.notes.target):
         c = c.stated(stable=Version(revision=c.notes.target, images=c.notes.target_images), failed_revision=None)
-    return _close(c, "Superseded", signal.why).noted(target=c.revision, target_images=c.deployment.images, weight=0)
+    return _close(c, "Superseded", signal.why).noted(target=c.revision, target_images=c.deployment.images)
 
 
 def _reverted(c: Context, signal: Signal) -> Context:

@@ -9,6 +9,7 @@ from rollouts.core.hook_runs import HookMemory
 from rollouts.core.machine import State
 from rollouts.core.preflight.notes import PreflightNotes
 from rollouts.core.reverts import WriteBackNotes
+from rollouts.core.scaling import ScalingNotes
 
 __all__ = ["REPLACE_SECONDS", "Announcement", "Notes", "ReplacedPod"]
 
@@ -69,6 +70,7 @@ class Notes(Resource):
         replaced: The one canary pod that was replaced because it alone was worse.
         hooks: Of requests and Jobs at certain points.
         preflight: Of the checks before any traffic moves.
+        scaling: Of stable's size.
         baseline_quiet_since: When an experiment's fresh stable pods were seen to get nothing any more.
         write_back: Of the revert in git.
         outcome: How the release ends, for the history.
@@ -94,6 +96,7 @@ class Notes(Resource):
     baseline_quiet_since: float | None = None
     hooks: HookMemory = HookMemory()
     preflight: PreflightNotes = PreflightNotes()
+    scaling: ScalingNotes = ScalingNotes()
     write_back: WriteBackNotes = WriteBackNotes()
     outcome: str = ""
     reason: str = ""

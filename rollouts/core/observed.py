@@ -11,6 +11,7 @@ from rollouts.api.names import REVISION_ANNOTATION
 from rollouts.core.fresh import Fresh
 from rollouts.core.hook_runs import HookFacts
 from rollouts.core.reverts import WriteBackFacts
+from rollouts.core.scaling import ScalingFacts
 from rollouts.core.shape import PLAIN, Shape
 from rollouts.core.templates import images, revision
 
@@ -187,10 +188,12 @@ class CanaryPod:
     Attributes:
         uid: Its uid.
         node: Where it runs; empty before it is scheduled.
+        trouble: Why it is not ready, in its own words; empty when it is or says nothing.
     """
 
     uid: str
     node: str = ""
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -262,6 +265,7 @@ class Observed:
         write_back: What came of reverting in git.
         fresh: An experiment's fresh stable pods.
         full: Why no release may start beside those of other Rollouts, in words; empty when one may.
+        scaling: Of disruption budgets.
         preflight: What the checks before any traffic moves look at; None where they were not asked for yet.
     """
 
@@ -284,6 +288,7 @@ class Observed:
     hooks: HookFacts = field(default_factory=HookFacts)
     write_back: WriteBackFacts = field(default_factory=WriteBackFacts)
     full: str = ""
+    scaling: ScalingFacts = field(default_factory=ScalingFacts)
     preflight: Facts | None = None
     fresh: Fresh = field(default_factory=Fresh)
 

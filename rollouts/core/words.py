@@ -10,7 +10,9 @@ from rollouts.core.experiment import baseline_ready
 from rollouts.core.hook_words import with_hooks
 from rollouts.core.machine import RELEASE, State
 from rollouts.core.observed import stamp
+from rollouts.core.pods import trouble_words
 from rollouts.core.preflight.gate import waiting_words
+from rollouts.core.scaling import return_words
 from rollouts.core.slos import watching_words
 from rollouts.core.strategies import step_words
 from rollouts.core.traffic import pods_of_experiment, pods_to_come
@@ -99,7 +101,7 @@ def _starting(c: Context) -> str:
 
 def _pods(c: Context) -> str:
     have = c.o.canary.ready if c.o.canary and c.canary_is_target else 0
-    words = f"{have} of {pods_to_come(c)} canary pods are ready"
+    words = f"{have} of {pods_to_come(c)} canary pods are ready{trouble_words(c)}"
     if c.step is None or c.step.experiment is None or baseline_ready(c):
         return words
     fresh = c.o.fresh.deployment.ready if c.o.fresh.deployment else 0
@@ -193,7 +195,7 @@ def _draining(c: Context) -> str:
 
 def _rolling_back(c: Context) -> str:
     words = f" ({c.o.traffic.message})" if c.o.traffic and c.o.traffic.message else ""
-    return f"takes all requests back to stable{words}: {c.notes.reason}"
+    return f"takes all requests back to stable{words}: {c.notes.reason}{return_words(c)}"
 
 
 def _rolled_back(c: Context) -> str:
@@ -203,15 +205,15 @@ def _rolled_back(c: Context) -> str:
 def _superseding(c: Context) -> str:
     if c.canary_gone and c.closed is not None:
         return _closed(c, c.closed)
-    return f"removes the old canary; then revision {c.revision} starts from the first step"
+    return f"removes the old canary; then revision {c.revision} starts from the first step{return_words(c)}"
 
 
 def _reverting(c: Context) -> str:
-    return f"goes back to the stable revision {c.stable}"
+    return f"goes back to the stable revision {c.stable}{return_words(c)}"
 
 
 def _restoring(c: Context) -> str:
-    return f"restores a plain Deployment {c.names.workload} with all requests on it"
+    return f"restores a plain Deployment {c.names.workload} with all requests on it{return_words(c)}"
 
 
 _MESSAGES = {

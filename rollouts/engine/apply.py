@@ -21,6 +21,7 @@ from rollouts.core.actions import (
     Release,
     RemoveFinalizer,
     RunHook,
+    SetBudget,
     SetTraffic,
     StartBaseline,
     StopTraffic,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from rollouts.core.observed import Subject
     from rollouts.engine.hooks import HookRunner
     from rollouts.engine.kube import Kube
+    from rollouts.engine.scaling import Scaling
     from rollouts.engine.writeback import WriteBacks
     from rollouts.routers.base import Router
 
@@ -60,11 +62,19 @@ class Applier:
     """Carries actions out, in order. Each is idempotent."""
 
     def __init__(
-        self, kube: Kube, router: Router, clock: Callable[[], float], *, hooks: HookRunner, write_backs: WriteBacks
+        self,
+        kube: Kube,
+        router: Router,
+        clock: Callable[[], float],
+        scaling: Scaling,
+        *,
+        hooks: HookRunner,
+        write_backs: WriteBacks,
     ) -> None:
         self._kube = kube
         self._router = router
         self._clock = clock
+        self._scaling = scaling
         self._hooks = hooks
         self._write_backs = write_backs
 
@@ -94,6 +104,8 @@ class Applier:
                 await self._kube.request("DELETE", path)
             case Unpause():
                 await self._unpause(subject, action)
+            case SetBudget():
+                await self._scaling.write(subject, action)
             case MarkFailed() | ClearFailed():
                 await self._condition(subject, action)
             case _:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.api.names import PROXY_CONTAINER
 from rollouts.api.names import ROLLOUT_LABEL
+from rollouts.core.pods import pod_trouble
 from rollouts.core.templates import images, revision
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Pod:
     labels: Mapping[str, str]
     started: str
     node: str
+    trouble: str = ""
     sidecar: bool = False
     unscheduled: str = ""
     unscheduled_at: str = ""
@@ -83,6 +85,7 @@ def _pod(body: Mapping[str, Any]) -> Pod | None:
         uid=body["metadata"]["uid"],
         owner=_owner(body),
         labels=dict(body["metadata"].get("labels") or {}),
+        trouble=pod_trouble(body),
         started=str(status.get("startTime") or body["metadata"]["creationTimestamp"]),
         node=str(spec.get("nodeName") or ""),
         sidecar=any(c.get("name") == PROXY_CONTAINER for c in containers),

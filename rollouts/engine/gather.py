@@ -18,6 +18,7 @@ from rollouts.core.naming import names_of
 from rollouts.core.notes import Notes
 from rollouts.core.observed import CanaryPod, Measured, Observed, Service, Subject, Workload
 from rollouts.core.reverts import WriteBackFacts
+from rollouts.core.scaling import ScalingFacts
 from rollouts.engine.experiment import fresh_baseline, with_experiment
 from rollouts.engine.measure import Known
 
@@ -144,7 +145,7 @@ def release_of(cache: Cache, subject: Subject, names: Names) -> Release:
 
 def _canary_pods(cache: Cache, namespace: str, service: Service | None) -> dict[str, CanaryPod]:
     pods = cache.pods(namespace, service.selector) if service else ()
-    return {p.name: CanaryPod(uid=p.uid, node=p.node) for p in pods}
+    return {p.name: CanaryPod(uid=p.uid, node=p.node, trouble=p.trouble) for p in pods}
 
 
 def gather(
@@ -154,6 +155,7 @@ def gather(
     measure: Callable[[Notes, Known], Measured],
     *,
     full: str = "",
+    scaling: ScalingFacts | None = None,
     preflight: Facts | None = None,
     hooks: HookFacts | None = None,
     write_back: WriteBackFacts | None = None,
@@ -166,6 +168,7 @@ def gather(
         subject: The Rollout, as it was read or written last.
         measure: Answers what was measured, given the notes and what is known of the pods.
         full: Why no release may start beside those of other Rollouts.
+        scaling: Of disruption budgets.
         preflight: What the checks before any traffic moves look at.
         hooks: How hooks go.
         write_back: What came of reverting in git.
@@ -223,6 +226,7 @@ def gather(
         template_problem=template_problem(release_of(cache, subject, names)),
         neighbours=_neighbours(cache, subject),
         full=full,
+        scaling=scaling or ScalingFacts(),
         preflight=preflight,
         hooks=hooks or HookFacts(),
         write_back=write_back or WriteBackFacts(),

@@ -15,10 +15,11 @@ from rollouts.api.admission import (
     policy_version,
     webhook_objects,
 )
+from rollouts.api.floors import AUTOSCALERS, FLOOR_NAME, FLOOR_PATH, floor_policy_objects, floor_webhook
 from rollouts.api.names import FIELD_MANAGER, ROLLOUT_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 __all__ = [
     "Api",
@@ -88,8 +89,12 @@ async def choose_hold(api: Api, wanted: str) -> Hold:
     return Hold.WEBHOOK
 
 
-async def install_policy(api: Api) -> None:
-    """Install the policy, and remove a webhook that held before.
+async def install_policy(api: Api, autoscalers: Sequence[str] = AUTOSCALERS) -> None:
+    """Install the policies of hold and floor, and remove a webhook that held before.
+
+    Args:
+        api: The API server.
+        autoscalers: Users who may not shrink what a release needs.
 
     Raises:
         ValueError: The API server has no MutatingAdmissionPolicy.
@@ -98,23 +103,27 @@ async def install_policy(api: Api) -> None:
     if version is None:
         msg = "this API server has no MutatingAdmissionPolicy: use --hold webhook"
         raise ValueError(msg)
-    await _apply(api, policy_objects(version))
-    await api.request("DELETE", _path("v1", "MutatingWebhookConfiguration"))
+    await _apply(api, [*policy_objects(version), *floor_policy_objects(version, autoscalers)])
+    await api.request("DELETE", _path("v1", "MutatingWebhookConfiguration", HOLD_NAME))
 
 
-async def install_webhook(api: Api, address: str, ca: bytes) -> None:
-    """Install the webhook's configuration, and remove a policy that held before.
+async def install_webhook(api: Api, address: str, ca: bytes, autoscalers: Sequence[str] = AUTOSCALERS) -> None:
+    """Install the configuration of both webhooks, and remove policies that held before.
 
     Args:
         api: The API server.
         address: ``HOST:PORT`` where the API server reaches the webhook.
         ca: What the webhook's certificate is checked against, PEM.
+        autoscalers: Users who may not shrink what a release needs.
     """
-    client = {"url": f"https://{address}{HOLD_PATH}", "caBundle": base64.b64encode(ca).decode()}
-    await _apply(api, webhook_objects(client))
+    bundle = base64.b64encode(ca).decode()
+    (configuration,) = webhook_objects({"url": f"https://{address}{HOLD_PATH}", "caBundle": bundle})
+    floor = floor_webhook({"url": f"https://{address}{FLOOR_PATH}", "caBundle": bundle}, autoscalers)
+    await _apply(api, [{**configuration, "webhooks": [*configuration["webhooks"], floor]}])
     if version := await served_policy_version(api):
         for kind in ("MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"):
-            await api.request("DELETE", _path(version, kind))
+            for name in (HOLD_NAME, FLOOR_NAME):
+                await api.request("DELETE", _path(version, kind, name))
 
 
 async def hold_is_active(api: Api, namespace: str, deployment: str) -> bool:
@@ -168,12 +177,12 @@ async def _apply(api: Api, objects: list[dict[str, Any]]) -> None:
         version = obj["apiVersion"].rpartition("/")[2]
         await api.request(
             "PATCH",
-            _path(version, obj["kind"]),
+            _path(version, obj["kind"], obj["metadata"]["name"]),
             query={"fieldManager": FIELD_MANAGER, "force": "true"},
             body=obj,
             content_type=_APPLY,
         )
 
 
-def _path(version: str, kind: str) -> str:
-    return f"/apis/{ADMISSION_GROUP}/{version}/{_PLURALS[kind]}/{HOLD_NAME}"
+def _path(version: str, kind: str, name: str) -> str:
+    return f"/apis/{ADMISSION_GROUP}/{version}/{_PLURALS[kind]}/{name}"

@@ -27,6 +27,7 @@ from rollouts.engine.hooks import HookRunner
 from rollouts.engine.kube import ConflictError
 from rollouts.engine.measuring import Measuring, Order
 from rollouts.engine.preflight_facts import PreflightReader
+from rollouts.engine.scaling import Scaling
 from rollouts.engine.writeback import WriteBacks
 
 if TYPE_CHECKING:
@@ -84,7 +85,10 @@ class Reconciler:
         self._router = router
         self._hooks = HookRunner(kube, clock=tools.clock, trigger=trigger)
         self._write_backs = WriteBacks(kube, trigger=trigger)
-        self._applier = Applier(kube, router, tools.clock, hooks=self._hooks, write_backs=self._write_backs)
+        self._scaling = Scaling(kube, tools.clock)
+        self._applier = Applier(
+            kube, router, tools.clock, self._scaling, hooks=self._hooks, write_backs=self._write_backs
+        )
         self._tools = tools
         self._trigger = trigger
         self._clock = tools.clock
@@ -117,6 +121,7 @@ class Reconciler:
             subject,
             lambda notes, known: self._measure(key, subject, notes, known),
             full=self._cap.full(self._cache, key),
+            scaling=await self._scaling.facts(subject),
             preflight=await self._preflight.facts(subject),
             hooks=self._hooks.look(key),
             write_back=self._write_backs.look(key),
@@ -144,6 +149,7 @@ class Reconciler:
         self._errors.pop(key, None)
         self._arms.pop(key, None)
         self._cap.forget(key)
+        self._scaling.forget(key)
         self._preflight.forget(key)
         await self._hooks.forget(key)
         await self._write_backs.forget(key)
@@ -218,11 +224,7 @@ class Reconciler:
     def _measure(self, key: Key, subject: Subject, notes: Notes, known: Known) -> Measured:
         measuring = self._measuring.get(key)
         self._arms[key] = known.arms
-        return (
-            _looked(measuring, subject, notes, known)
-            if measuring
-            else Measured(answered=False)
-        )
+        return _looked(measuring, subject, notes, known) if measuring else Measured(answered=False)
 
     async def _follow(self, key: Key, subject: Subject, plan: Plan) -> None:
         """Measure while a release is under way, and only then."""

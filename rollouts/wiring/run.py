@@ -22,16 +22,18 @@ from analysis.providers.base import ConfigurationError
 from analysis.providers.opentelemetry import Receiver
 from analysis.providers.registry import open_counts
 from rollouts.api.admission import Hold
+from rollouts.api.floors import AUTOSCALERS
 from rollouts.engine.cache import Cache
 from rollouts.engine.hold import choose_hold, install_policy, install_webhook
 from rollouts.engine.kube import connect
 from rollouts.engine.leader import Elector, LeaseSettings
 from rollouts.engine.measuring import Tools
 from rollouts.engine.reconciler import Reconciler
+from rollouts.engine.scaling import floor_of
 from rollouts.engine.scope import check_hold, nothing_to_release, sees_cluster_templates
 from rollouts.engine.sweep import Sweep
 from rollouts.engine.telemetry import TelemetryStream
-from rollouts.handlers.hold import serve_hold
+from rollouts.handlers.hold import make_app, serve_hold
 from rollouts.handlers.watches import RESOURCES, operate, watches
 from rollouts.routers.coalmine import CoalmineRouter
 from rollouts.wiring.duty import Duty
@@ -69,6 +71,7 @@ class Options:
     otlp_token_file: Path | None = None
     mesh_token_file: Path | None = None
     max_releases: int | None = None
+    autoscalers: tuple[str, ...] = AUTOSCALERS
     namespaces: tuple[str, ...] = ()
     """Those that are watched; none: the whole cluster."""
     lease: LeaseSettings | None = None
@@ -88,8 +91,8 @@ async def run(options: Options) -> None:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         elector = _elector(kube, options)
         writer = kube.guarded(elector.left) if elector else kube
-        install = await _hold(writer, options, stack)
         cache = Cache()
+        install = await _hold(writer, options, stack, cache)
         tools = Tools(
             kube=writer,
             open_stream=_streams(session, options.mesh_url, options.mesh_token_file),
@@ -155,19 +158,22 @@ async def _until_stopped(*parts: Awaitable[None]) -> None:
             raise error
 
 
-async def _hold(kube: Kube, options: Options, stack: contextlib.AsyncExitStack) -> Callable[[], Awaitable[None]]:
+async def _hold(
+    kube: Kube, options: Options, stack: contextlib.AsyncExitStack, cache: Cache
+) -> Callable[[], Awaitable[None]]:
     """Choose the hold, serve it where it is a webhook, and return what puts it in force before anything is adopted."""
     if await choose_hold(kube, options.hold) is Hold.POLICY:
         _LOG.info("changed templates are held by a MutatingAdmissionPolicy")
-        return lambda: install_policy(kube)
+        return lambda: install_policy(kube, options.autoscalers)
     address, cert, key, ca = options.webhook_address, options.tls_cert, options.tls_key, options.ca_file
     if not (address and cert and key and ca):
         msg = "the webhook hold needs --webhook-address, --tls-cert, --tls-key and --ca-file"
         raise ValueError(msg)
-    runner = await serve_hold(address, cert, key)
+    app = make_app(functools.partial(floor_of, cache), options.autoscalers)
+    runner = await serve_hold(address, cert, key, app)
     stack.push_async_callback(runner.cleanup)
     _LOG.info("changed templates are held by a webhook at %s", address)
-    return lambda: install_webhook(kube, address, ca.read_bytes())
+    return lambda: install_webhook(kube, address, ca.read_bytes(), options.autoscalers)
 
 
 def _streams(

@@ -10,6 +10,7 @@ from rollouts.core.checks.rest import refused
 from rollouts.core.checks.shortcuts import must_wait
 from rollouts.core.context import ACK_PATIENCE, Context, Signal
 from rollouts.core.machine import Event
+from rollouts.core.scaling import returned_for
 
 __all__ = [
     "canary_drained",
@@ -54,11 +55,11 @@ def quietly_ended(c: Context) -> Signal | None:
 
 def traffic_is_back(c: Context) -> Signal | None:
     """Does the canary get nothing any more?"""
-    if not c.written:
+    if not c.written or c.notes.weight:
         return None
     if c.in_force:
         return Signal(Event.MARKED, c.notes.reason)
-    if c.in_state < ACK_PATIENCE:
+    if returned_for(c) < ACK_PATIENCE:
         return None
     missing = c.o.traffic.message if c.o.traffic else ""
     return Signal(Event.MARKED, f"{c.notes.reason} (not every proxy has confirmed weight 0: {missing})")

@@ -7,6 +7,7 @@ from rollouts.core.context import Context, Signal
 from rollouts.core.experiment import baseline_ready
 from rollouts.core.machine import Event
 from rollouts.core.outliers import beyond_replacing
+from rollouts.core.pods import trouble_words
 from rollouts.core.preflight.gate import unhindered_for
 from rollouts.core.traffic import pods_of_experiment, pods_to_come
 
@@ -48,7 +49,7 @@ def not_ready_in_time(c: Context) -> Signal | None:
     name, d, wanted = which
     return Signal(
         Event.ROLL_BACK,
-        f"only {d.ready if d else 0} of {wanted} {name} pods became ready within spec.progressDeadlineSeconds ({deadline} s)",
+        f"only {d.ready if d else 0} of {wanted} {name} pods became ready within spec.progressDeadlineSeconds ({deadline} s){trouble_words(c)}",
     )
 
 

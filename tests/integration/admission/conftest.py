@@ -9,10 +9,11 @@ import socket
 import pytest
 
 from rollouts.api.admission import ADMISSION_GROUP, HOLD_NAME
+from rollouts.api.floors import FLOOR_NAME
 from rollouts.api.names import ROLLOUT_LABEL
 from rollouts.engine.hold import install_policy, install_webhook, wait_for_hold
 from rollouts.engine.kube import connect
-from rollouts.handlers.hold import serve_hold
+from rollouts.handlers.hold import make_app, serve_hold
 
 PATIENCE_SECONDS = 30
 
@@ -41,7 +42,8 @@ async def uninstalled(api):
 
     async def remove():
         for kind in kinds:
-            await api.request("DELETE", f"/apis/{ADMISSION_GROUP}/v1/{kind}/{HOLD_NAME}")
+            for name in (HOLD_NAME, FLOOR_NAME):
+                await api.request("DELETE", f"/apis/{ADMISSION_GROUP}/v1/{kind}/{name}")
 
     await remove()
     yield
@@ -49,10 +51,17 @@ async def uninstalled(api):
 
 
 @pytest.fixture
-async def webhook(cluster):
+def floors():
+    """What the webhook is told of floors: replicas by name of the Deployment."""
+    return {}
+
+
+@pytest.fixture
+async def webhook(cluster, floors):
     """The webhook on a free port, with the cluster's own certificates."""
     pki = cluster.layout.pki
-    runner = await serve_hold("127.0.0.1:0", pki / "webhook-server.crt", pki / "webhook-server.key")
+    app = make_app(lambda _namespace, name: floors.get(name, 0))
+    runner = await serve_hold("127.0.0.1:0", pki / "webhook-server.crt", pki / "webhook-server.key", app)
     yield f"127.0.0.1:{runner.addresses[0][1]}", (pki / "ca.crt").read_bytes()
     await runner.cleanup()
 

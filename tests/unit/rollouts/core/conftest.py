@@ -23,6 +23,7 @@ from rollouts.core.notes import Notes
 from rollouts.core.observed import CanaryPod, Measured, Observed, Service, Subject, Traffic, Workload
 from rollouts.core.preflight.facts import Facts
 from rollouts.core.reverts import WriteBackFacts
+from rollouts.core.scaling import ScalingFacts
 from rollouts.core.templates import images, revision
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class World:
         self.foreign: tuple[str, ...] = ()
         self.mesh_answers = True
         self.pods_start = True
+        self.budgets: list[dict[str, Any]] = []
+        self.canary_budget: Any = None
         self.canary_pods: dict[str, CanaryPod] = {}
         self.preflight: Facts | None = Facts()
         self.measuring_problem, self.measuring_answers = "", True
@@ -211,6 +214,7 @@ class World:
                 neighbours=dict(self.neighbours),
                 write_back=self.write_back,
                 full=self.full,
+                scaling=ScalingFacts(tuple(self.budgets), self.canary_budget),
                 fresh=Fresh(
                     Workload(self.baseline) if self.baseline else None,
                     Service(self.baseline_service) if self.baseline_service else None,
@@ -296,6 +300,8 @@ class World:
                 if self.deployment["metadata"]["resourceVersion"] == action.resource_version:
                     self.deployment["spec"].pop("paused", None)
                     self._touch(self.deployment)
+            case a.SetBudget():
+                self.canary_budget = copy.deepcopy(action.manifest)
             case a.MarkFailed() | a.ClearFailed():
                 assert self.deployment
                 failed = isinstance(action, a.MarkFailed)
@@ -363,6 +369,11 @@ class World:
     @property
     def notes(self) -> Notes:
         return Notes.read(self.status["internal"])
+
+    @property
+    def floor(self) -> int:
+        """How far down admission lets autoscalers go."""
+        return self.notes.scaling.floor if self.status else 0
 
     @property
     def weight(self) -> int:

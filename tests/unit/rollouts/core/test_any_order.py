@@ -157,6 +157,14 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
             others = {r: 1 for r in world.stable_pods if r != biggest} if replicas > len(world.stable_pods) else {}
             world.stable_pods = {**others, biggest: replicas - len(others)}
 
+        @rule(replicas=st.integers(0, 9))
+        def autoscaler_moves(self, replicas):
+            """As admission lets it: down to the floor, or to where people put it below that."""
+            deployment = self.world.deployment
+            now = deployment["spec"]["replicas"]
+            deployment["spec"]["replicas"] = max(replicas, min(self.world.floor, now), 1)
+            self.world._touch(deployment)
+
         # --- people ---
 
         @rule(version=st.integers(1, 4))
@@ -205,14 +213,15 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
                 assert numbers == sorted(set(numbers))
 
         @invariant()
-        def rolling_back_asks_for_no_request(self):
-            if self.world.status and self.world.notes.state in {
-                State.ROLLING_BACK,
-                State.SUPERSEDING,
-                State.REVERTING,
-                State.RETURNING,
-            }:
+        def what_is_over_asks_for_no_request(self):
+            if self.world.status and self.world.notes.state in {State.RETURNING, State.DRAINING, State.ROLLED_BACK}:
                 assert self.world.notes.weight == 0
+
+        @invariant()
+        def autoscalers_are_held_while_requests_go_to_the_canary(self):
+            world = self.world
+            if world.weight and not world.gone:
+                assert world.floor, "requests moved before autoscalers were held"
 
         def teardown(self):
             """All is well again: then it comes to rest."""
