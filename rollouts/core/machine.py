@@ -175,7 +175,7 @@ _OWN: Final[dict[State, dict[Event, State]]] = {
         _E.REFUSED: _S.ROLLING_BACK,
         _E.EMPTY: _S.ROLLING,
     },
-    _S.STARTING: _NEXT,
+    _S.STARTING: {event: to for event, to in _NEXT.items() if event is not _E.FINISHED},  # there is a first step
     _S.SCALING: {_E.SCALED: _S.WEIGHTING},
     _S.WEIGHTING: {_E.ACKNOWLEDGED: _S.JUDGING},
     _S.JUDGING: {**_NEXT, _E.UNDECIDED: _S.INCONCLUSIVE, _E.ASK: _S.AWAITING_APPROVAL},
