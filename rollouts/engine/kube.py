@@ -142,6 +142,7 @@ async def connect(kubeconfig: Path | None) -> AsyncIterator[Kube]:
 
 _PLURALS: Final = {
     "Deployment": "deployments",
+    "ReplicaSet": "replicasets",
     "Service": "services",
     "Pod": "pods",
     "Rollout": "rollouts",
