@@ -33,6 +33,8 @@ _LOG = logging.getLogger(__name__)
 PAUSES: Final = (5.0, 15.0, 60.0, 300.0)
 """Seconds between two tries; the last one stays."""
 _MOST_COMMITS: Final = 20
+_SKEW_SECONDS: Final = 30.0
+"""How far the clock of whoever commits may be ahead of ours."""
 _SUBJECT: Final = 120
 
 
@@ -170,7 +172,7 @@ async def _find(git: Git, order: WriteBack) -> Revert:
     if order.commit:
         with contextlib.suppress(GitError):
             return _read(await git.run("log", "-1", "--format=%H %s", order.commit, "--"))
-    before = dt.datetime.fromtimestamp(order.began, dt.UTC).isoformat(timespec="seconds")
+    before = dt.datetime.fromtimestamp(order.began + _SKEW_SECONDS, dt.UTC).isoformat(timespec="seconds")
     path = order.settings.path or "."
     which = ("--first-parent", f"--before={before}", f"--max-count={_MOST_COMMITS}")
     lines = (await git.run("log", *which, "--format=%H %s", "--", path)).splitlines()
