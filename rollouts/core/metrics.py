@@ -48,12 +48,14 @@ class Release:
         names: Its objects.
         references: ``spec.analysis.templates``.
         templates: The templates as the API server returns them; None where there is none.
+        cluster_templates: Whether the controller may read those of the whole cluster.
     """
 
     rollout: Mapping[str, Any]
     names: Names
     references: Sequence[TemplateReference]
     templates: Mapping[TemplateKey, Mapping[str, Any] | None] = field(default_factory=dict)
+    cluster_templates: bool = True
 
 
 def template_problem(release: Release) -> str:
@@ -101,9 +103,13 @@ def metrics_of(release: Release, secret: Callable[[SecretKeyRef], str]) -> tuple
         kind = "ClusterAnalysisTemplate" if reference.cluster_scope else "AnalysisTemplate"
         raw = release.templates.get((reference.template_name, reference.cluster_scope))
         if raw is None:
-            problems.append(
-                f"there is no {kind} {reference.template_name}: create it, or correct templateName and clusterScope"
+            readable = release.cluster_templates or not reference.cluster_scope
+            missing = f"there is no {kind} {reference.template_name}: create it, or correct templateName and clusterScope"
+            hidden = (
+                f"{kind} {reference.template_name}: this controller is for some namespaces (--namespace) and may not read those of the "
+                "whole cluster: let its service account list and watch clusteranalysistemplates, or use an AnalysisTemplate"
             )
+            problems.append(missing if readable else hidden)
             continue
         try:
             found += _metrics(release, reference, parse_template(raw), secret)

@@ -110,6 +110,8 @@ class Cache:
         self.splits: dict[Key, dict[str, Any]] = {}
         self.templates: dict[Key, dict[str, Any]] = {}
         """AnalysisTemplates, and with an empty namespace ClusterAnalysisTemplates."""
+        self.cluster_templates = True
+        """Whether those of the whole cluster are watched."""
         self._replica_sets: dict[str, dict[str, ReplicaSet]] = defaultdict(dict)
         self._pods: dict[str, dict[str, Pod]] = defaultdict(dict)
 

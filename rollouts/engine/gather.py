@@ -140,7 +140,7 @@ def release_of(cache: Cache, subject: Subject, names: Names) -> Release:
         )
         for r in references
     }
-    return Release(metadata, names, references, templates)
+    return Release(metadata, names, references, templates, cache.cluster_templates)
 
 
 def _canary_pods(cache: Cache, namespace: str, service: Service | None) -> dict[str, CanaryPod]:

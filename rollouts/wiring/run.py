@@ -115,12 +115,12 @@ async def run(options: Options) -> None:
             install = functools.partial(check_hold, kube, options.hold)
         duty = Duty(cache, reconciler, install, ready.set)
         await _serve_health(options.health_address, ready, stack)
-        templates = await sees_cluster_templates(kube, options.namespaces)
-        if not templates:
+        cache.cluster_templates = await sees_cluster_templates(kube, options.namespaces)
+        if not cache.cluster_templates:
             _LOG.info("ClusterAnalysisTemplates are not read: this controller may not list and watch them")
         if await nothing_to_release(kube, options.namespaces):
             duty.warm()
-        registry = watches(cache, duty.trigger, duty.forget, duty.warm, cluster_templates=templates)
+        registry = watches(cache, duty.trigger, duty.forget, duty.warm, cluster_templates=cache.cluster_templates)
         sweep = Sweep(
             kube,
             cache,

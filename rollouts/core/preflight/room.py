@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rollouts.core.canary import canary_labels, selects
 from rollouts.core.context import FULL
 from rollouts.core.preflight.facts import Kind, fails, listed, warns
+from rollouts.core.traffic import pods_to_come
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -44,7 +45,8 @@ def quota(c: Context, f: Facts) -> Finding | None:
         return fails(
             f"the canary's pods cannot be made: {refused}. Raise the ResourceQuota's spec.hard, or free some of it"
         )
-    first, last = c.needed(c.weight_to_come), c.needed(FULL)
+    first = pods_to_come(c)
+    last = max(first, c.needed(FULL))
     have = c.o.canary.running if c.o.canary and c.canary_is_target else 0
     if have < first and (words := _missing(c, f, first)):
         return fails(f"the first step needs {first} canary pods: {words}")
@@ -119,6 +121,8 @@ def _disruption(c: Context, budgets: Iterable[Mapping[str, Any]]) -> Finding | N
     own = c.deployment.template.get("metadata", {}).get("labels") or {}
     changed = canary_labels(own, c.deployment.spec["selector"], c.o.service.selector if c.o.service else {})
     for budget in budgets:
+        if any(o.get("uid") == c.o.subject.uid for o in budget["metadata"].get("ownerReferences") or ()):
+            continue  # the canary's own, made after the one that people have
         spec = budget.get("spec") or {}
         selector = spec.get("selector")
         about = selector is not None and any(selects(selector, labels) for labels in (own, changed))

@@ -442,6 +442,12 @@ def test_a_disruption_budget_that_allows_nothing_warns(world, spec, nothing, lab
         assert passed(world, "Capacity")
 
 
+def test_the_canarys_own_disruption_budget_is_no_news(world):
+    spec = {"maxUnavailable": 0, "selector": {"matchLabels": {ROLE_LABEL: "canary"}}}
+    asked(world, facts(budgets=[obj("payment-canary", spec, ownerReferences=[{"uid": "uid-rollout"}])]))
+    assert passed(world, "Capacity")
+
+
 def test_a_disruption_budget_of_others_is_nothing_to_us(world):
     asked(world, facts(budgets=[obj("never", {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "db"}}})]))
     assert passed(world, "Capacity")

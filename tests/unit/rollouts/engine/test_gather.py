@@ -92,6 +92,15 @@ def test_the_judge_is_told_when_pods_started_and_what_they_run(cache):
     assert seen == [Known({"payment-1-a": 1767312001.0}, {"payment-1-a": Arm.BASELINE})]
 
 
+def test_templates_of_the_cluster_that_nobody_may_read_are_no_missing_ones(cache):
+    cache.cluster_templates = False
+    references = [{"templateName": "errors", "clusterScope": True}, {"templateName": "own"}]
+    cache.put("rollouts", rollout("payment", analysis={"templates": references}))
+    problem = look(cache).template_problem
+    assert "ClusterAnalysisTemplate errors: this controller is for some namespaces" in problem
+    assert "there is no AnalysisTemplate own" in problem
+
+
 def test_templates_are_looked_for_where_the_reference_says(cache):
     latest = {
         "name": "errors-of-web",
