@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from analysis.api.secret import SecretKeyRef
 from analysis.api.web import Header
@@ -77,8 +77,9 @@ class HttpHook(Resource):
 
     url: Annotated[
         str,
+        StringConstraints(min_length=1, max_length=2048, pattern="^https?://"),
         AfterValidator(_address),
-        Field(min_length=1, max_length=2048, pattern="^https?://", description="Where to: https://gate.shop/open."),
+        Field(description="Where to: https://gate.shop/open."),
     ]
     method: Annotated[Literal["POST", "PUT", "GET"], Field(description="A GET has no body.")] = "POST"
     headers: Annotated[

@@ -44,7 +44,7 @@ def test_only_what_a_release_waits_for_can_take_it_back(point):
         ({"at": "Whenever"}, "spec.hooks[0].at is 'Whenever': write 'BeforeRollout', 'DuringStep'"),
         ({"weights": [50]}, "weights goes with at: DuringStep or at: BeforeTrafficIncrease"),
         ({"name": "Gate!"}, "spec.hooks[0].name is 'Gate!'"),
-        ({"http": {"url": "gate.shop"}}, "spec.hooks[0].http.url: it is no address"),
+        ({"http": {"url": "gate.shop"}}, "spec.hooks[0].http.url is 'gate.shop': write what matches ^https?://"),
         ({"http": {"url": "http://"}}, "write one like https://gate.shop/open"),
         ({"http": {"url": "http://gate:x/"}}, "write one like https://gate.shop/open"),
         ({"http": {"url": "http://gate/a b"}}, "write one like https://gate.shop/open"),
