@@ -224,7 +224,7 @@ def _superseded(c: Context, signal: Signal) -> Context:
 
 
 def _reverted(c: Context, signal: Signal) -> Context:
-    return _close(c, "Reverted", signal.why).noted(weight=0)
+    return _close(c, "Reverted", signal.why)
 
 
 def _overridden(c: Context, signal: Signal) -> Context:
