@@ -16,8 +16,8 @@ class RollbackWindow(Resource):
 
     revisions: Annotated[
         int,
-        Field(ge=1, le=9, description="How many of the revisions that were promoted before the stable one count."),
+        Field(ge=1, le=9, description="How many of the revisions that were stable before the present one count."),
     ] = 1
     duration: Annotated[
-        Duration | None, Field(description="How long ago the promotion may be (24h); any time without it.")
+        Duration | None, Field(description="How long ago it may have been replaced (24h); any time without it.")
     ] = None

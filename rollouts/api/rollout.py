@@ -168,7 +168,7 @@ class RolloutSpec(Resource):
     rollback_window: Annotated[
         RollbackWindow | None,
         Field(
-            description="A change back to a revision that was promoted lately is promoted without steps; off by default."
+            description="A change back to a revision that was stable lately is promoted without steps; off by default."
         ),
     ] = None
     git_write_back: Annotated[

@@ -93,6 +93,7 @@ class HistoryEntry(Resource):
 
     revision: str
     images: tuple[str, ...] = ()
+    stable: Annotated[str, Field(description="The revision that was stable until it ended.")] = ""
     outcome: Annotated[Outcome, Field(description="How it ended.")]
     reason: str
     started_at: str

@@ -124,6 +124,7 @@ def _close(c: Context, fallback: str, why: str) -> Context:
     entry = HistoryEntry(
         revision=c.notes.target,
         images=c.notes.target_images,
+        stable=c.stable,
         outcome=c.notes.outcome or fallback,
         reason=c.notes.reason or why,
         started_at=stamp(c.notes.began),
@@ -218,9 +219,11 @@ def _rolling_back(c: Context, signal: Signal) -> Context:
 
 
 def _superseded(c: Context, signal: Signal) -> Context:
-    if c.notes.state is State.ROLLING and c.o.running.get(c.notes.target):
+    rolls = c.notes.state is State.ROLLING and c.o.running.get(c.notes.target)
+    c = _close(c, "Superseded", signal.why)
+    if rolls:
         c = c.stated(stable=Version(revision=c.notes.target, images=c.notes.target_images), failed_revision=None)
-    return _close(c, "Superseded", signal.why).noted(target=c.revision, target_images=c.deployment.images)
+    return c.noted(target=c.revision, target_images=c.deployment.images)
 
 
 def _reverted(c: Context, signal: Signal) -> Context:

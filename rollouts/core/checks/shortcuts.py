@@ -24,32 +24,36 @@ def skipped(c: Context) -> Signal | None:
 
 
 def recently_good(c: Context) -> Signal | None:
-    """Was the revision promoted a short while ago, and nothing said against it since?"""
+    """Was the revision stable a short while ago, and nothing said against it since?"""
     if c.spec.rollback_window is None or c.spec.paused or not may_start(c):
         return None
-    entry = _promoted_before(c, c.notes.target)
+    entry = _replacement_of(c, c.notes.target)
     if entry is None:
         return None
-    words = f"revision {entry.revision} was promoted at {entry.ended_at}: no steps (spec.rollbackWindow)"
+    words = f"revision {entry.stable} was stable until {entry.ended_at}: no steps (spec.rollbackWindow)"
     return Signal(Event.PROMOTE, words)
 
 
 def must_wait(c: Context) -> bool:
     """Return whether a release of what the Deployment asks for may not start now; going back to what was good may always."""
-    return c.closed is not None and _promoted_before(c, c.revision) is None
+    return c.closed is not None and _replacement_of(c, c.revision) is None
 
 
-def _promoted_before(c: Context, revision: str) -> HistoryEntry | None:
-    """Return the promotion of a revision, where it is among the last ones before the stable revision."""
+def _replacement_of(c: Context, revision: str) -> HistoryEntry | None:
+    """Return the release that replaced a revision, where that was stable lately."""
     window = c.spec.rollback_window
-    latest: dict[str, HistoryEntry] = {}
+    if window is None:
+        return None
+    replaced: dict[str, HistoryEntry] = {}
     for entry in c.status.history:
-        if entry.outcome in {"Promoted", "RolledBack", "Aborted"}:
-            latest.pop(entry.revision, None)
-            latest[entry.revision] = entry
-    good = [e for e in latest.values() if e.outcome == "Promoted" and e.revision != c.stable]
-    found = next((e for e in good[-window.revisions :] if e.revision == revision), None) if window else None
-    if found is None or window is None or window.duration is None:
+        if entry.outcome in {"RolledBack", "Aborted"}:
+            replaced.pop(entry.revision, None)
+        elif entry.outcome in {"Promoted", "Overridden"}:
+            replaced.pop(entry.stable, None)
+            replaced[entry.stable] = entry
+    good = [e for stable, e in replaced.items() if stable not in {"", c.stable}]
+    found = next((e for e in good[-window.revisions :] if e.stable == revision), None)
+    if found is None or window.duration is None:
         return found
     age = c.now - dt.datetime.fromisoformat(found.ended_at).timestamp()
     return found if age <= window.duration else None

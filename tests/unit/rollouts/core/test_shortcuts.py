@@ -98,6 +98,16 @@ def test_only_so_many_revisions_are_good(make_world):
     assert (world.state, world.weight) == ("Judging", 10)
 
 
+def test_what_was_adopted_is_as_good_as_what_was_promoted(make_world):
+    world = make_world(rollbackWindow={"duration": "1h"})
+    world.settle()
+    promoted(world, "shop:2")
+    world.push("shop:1")
+    world.wait(20)
+    assert (world.phase, world.status["stable"]["images"]) == ("Healthy", ["shop:1"])
+    assert "was stable until" in world.status["history"][-1]["reason"]
+
+
 def test_what_was_taken_back_since_is_not_good(make_world):
     world = make_world(rollbackWindow={"revisions": 9})
     world.settle()
