@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from rollouts.core.canary import capacity
-from rollouts.core.machine import RELEASE, State
+from rollouts.core.machine import State
 from rollouts.core.shape import Mirror, Route, Shape
 
 if TYPE_CHECKING:
@@ -81,12 +81,11 @@ def _taken(c: Context) -> tuple[Step, ...]:
 def shape(c: Context) -> Shape:
     """Return what the split says besides its weights. Whoever takes the weight away takes this away too."""
     state = c.notes.state
-    serving = c.notes.weight > 0 and state in RELEASE | {State.ROLLING}
     if c.o.subject.spec is None:  # nobody knows what is asked for: it stays as it is
         asked = c.o.traffic.shape if c.o.traffic else Shape()
     else:
         asked = Shape(affinity=c.spec.session_affinity)
-    affinity = asked.affinity if serving else None
+    affinity = asked.affinity if c.notes.weight else None
     if state not in _BEGUN | {State.SCALING}:
         return Shape(affinity=affinity)
     if c.o.subject.spec is None:
