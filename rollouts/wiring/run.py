@@ -71,9 +71,9 @@ class Options:
     otlp_token_file: Path | None = None
     mesh_token_file: Path | None = None
     max_releases: int | None = None
-    autoscalers: tuple[str, ...] = AUTOSCALERS
     namespaces: tuple[str, ...] = ()
     """Those that are watched; none: the whole cluster."""
+    autoscalers: tuple[str, ...] = AUTOSCALERS
     lease: LeaseSettings | None = None
     """None: this is the only controller."""
 
@@ -124,7 +124,7 @@ async def run(options: Options) -> None:
         sweep = Sweep(
             kube,
             cache,
-            (k for k in RESOURCES if templates or k[2] != "clusteranalysistemplates"),
+            (k for k in RESOURCES if cache.cluster_templates or k[2] != "clusteranalysistemplates"),
             duty.vanished,
             namespaces=options.namespaces,
         )
