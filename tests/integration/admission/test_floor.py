@@ -4,45 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 
 import pytest
 
-from rollouts.api.floors import AUTOSCALERS, FLOORS_CONFIG_MAP
-from rollouts.api.rollout import RolloutStatus
-from rollouts.core.observed import Subject
-from rollouts.core.scaling import SetFloor
-from rollouts.engine.scaling import Scaling
+from rollouts.api.floors import AUTOSCALERS
+from rollouts.core.notes import Notes
+from rollouts.core.scaling import ScalingNotes
+from rollouts.engine.apply import rollout_path
+from rollouts.engine.kube import MERGE
 
 pytestmark = pytest.mark.integration
 HPA = AUTOSCALERS[0]
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 
 @pytest.fixture
-async def subject(run, namespace):
-    """Makes a real Rollout: who owns a floor must exist, or Kubernetes collects it as garbage."""
+async def set_floor(api, run, namespace, floors):
+    """Writes a floor into the Rollout's status as the controller does, and tells the webhook of it."""
+    spec = {"workloadRef": {"name": "pay"}}
+    body = {"apiVersion": "coalmine.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "pay"}, "spec": spec}
+    await run("apply", "-n", namespace, "-f", "-", stdin=json.dumps(body))
+    path = f"{rollout_path(namespace, 'pay')}/status"
 
-    async def make(name):
-        spec = {"workloadRef": {"name": name}}
-        body = {"apiVersion": "coalmine.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": name}, "spec": spec}
-        await run("apply", "-n", namespace, "-f", "-", stdin=json.dumps(body))
-        uid = await run("get", "rollout", name, "-n", namespace, "-o", "jsonpath={.metadata.uid}")
-        return Subject(name, namespace, uid, 1, None, "", RolloutStatus())
-
-    return make
-
-
-@pytest.fixture
-async def set_floor(api, subject, floors):
-    """Writes a floor as the controller does, and tells the webhook of it."""
-    scaling, subjects = Scaling(api, time.time), {}
-
-    async def set_floor(replicas, name="pay"):
-        if name not in subjects:
-            subjects[name] = await subject(name)
-        floors[name] = replicas
-        await scaling.write(subjects[name], SetFloor(name, replicas))
+    async def set_floor(replicas):
+        floors["pay"] = replicas
+        notes = Notes(workload="pay", scaling=ScalingNotes(floor=replicas))
+        await api.request("PATCH", path, body={"status": {"internal": notes.dump()}}, content_type=MERGE)
 
     return set_floor
 
@@ -91,25 +78,6 @@ async def test_an_autoscaler_is_held_at_the_floor_and_people_are_not(hold, run, 
     await until(let_go)
 
 
-async def test_each_rollout_has_its_own_floor_and_the_last_takes_the_config_map_away(run, namespace, set_floor):
-    async def floors():
-        names = await run("get", "configmap", "-n", namespace, "-o", "name")
-        if f"configmap/{FLOORS_CONFIG_MAP}" not in names:
-            return None
-        return json.loads(await run("get", "configmap", FLOORS_CONFIG_MAP, "-n", namespace, "-o", "json"))["data"]
-
-    await set_floor(0)
-    assert await floors() is None
-    await set_floor(3)
-    await set_floor(5, "frontend")
-    assert await floors() == {"pay": "3", "frontend": "5"}
-    await set_floor(4)
-    await set_floor(0, "frontend")
-    assert await floors() == {"pay": "4"}
-    await set_floor(0)
-    assert await floors() is None
-
-
 @pytest.mark.parametrize("hold", ["policy"], indirect=True)
 async def test_the_real_autoscaler_stops_at_the_floor(hold, run, namespace, state, set_floor, granted):
     await run("scale", "-n", namespace, "deployment/pay", "--replicas=3")
@@ -123,7 +91,16 @@ async def test_the_real_autoscaler_stops_at_the_floor(hold, run, namespace, stat
 
     await until(held)
     # Above maxReplicas a HorizontalPodAutoscaler scales down without any metric.
-    await run("autoscale", "-n", namespace, "deployment/pay", "--min=1", "--max=1", "--cpu=50%")
+    autoscaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "pay"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "pay"},
+            "maxReplicas": 1,
+        },
+    }
+    await run("apply", "-n", namespace, "-f", "-", stdin=json.dumps(autoscaler))
     await until(lambda: replicas_are(2))
     told = await run("get", "hpa", "pay", "-n", namespace, "-o", "jsonpath={.spec.maxReplicas}")
     assert told == "1"  # nothing of the autoscaler's was written
