@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RESOURCES", "interested", "operate", "watches"]
 
-RESOURCES: Final = (
+RESOURCES: Final[tuple[tuple[str, str, str], ...]] = (
     (GROUP, VERSION, PLURAL),
     ("apps", "v1", "deployments"),
     ("apps", "v1", "replicasets"),
