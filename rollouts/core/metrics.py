@@ -104,7 +104,9 @@ def metrics_of(release: Release, secret: Callable[[SecretKeyRef], str]) -> tuple
         raw = release.templates.get((reference.template_name, reference.cluster_scope))
         if raw is None:
             readable = release.cluster_templates or not reference.cluster_scope
-            missing = f"there is no {kind} {reference.template_name}: create it, or correct templateName and clusterScope"
+            missing = (
+                f"there is no {kind} {reference.template_name}: create it, or correct templateName and clusterScope"
+            )
             hidden = (
                 f"{kind} {reference.template_name}: this controller is for some namespaces (--namespace) and may not read those of the "
                 "whole cluster: let its service account list and watch clusteranalysistemplates, or use an AnalysisTemplate"

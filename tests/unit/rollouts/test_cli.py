@@ -7,14 +7,15 @@ import yaml
 from click.testing import CliRunner
 
 from rollouts.api.admission import policy_objects
+from rollouts.api.floors import floor_policy_objects
 from rollouts.cli import controller
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1"])
-def test_the_policy_is_printed_as_the_controller_would_install_it(version):
+def test_the_policies_are_printed_as_the_controller_would_install_it(version):
     printed = CliRunner().invoke(controller, ["policy", "--version", version])
     assert printed.exit_code == 0
-    assert list(yaml.safe_load_all(printed.output)) == policy_objects(version)
+    assert list(yaml.safe_load_all(printed.output)) == [*policy_objects(version), *floor_policy_objects(version)]
 
 
 @pytest.mark.parametrize("name", ["*", "shop,bank", "Shop", "-shop", ""])
