@@ -11,6 +11,7 @@ from crds.base import Resource, ResourceName, ServiceName
 from crds.schema import Rule, rules
 from mesh.api.trafficsplit import OutlierDetection
 from rollouts.api.analysis import Analysis, ErrorAnalysis, LatencyAnalysis, OnInconclusive, OnOutlierPod
+from rollouts.api.configuration import ConfigChanges
 from rollouts.api.hooks import Hooks
 from rollouts.api.lifecycle import RollbackWindow
 from rollouts.api.preflight import Preflight
@@ -171,6 +172,10 @@ class RolloutSpec(Resource):
             description="A change back to a revision that was stable lately is promoted without steps; off by default."
         ),
     ] = None
+    config_changes: Annotated[
+        ConfigChanges,
+        Field(description="Whether a change of a ConfigMap or Secret that the pod template refers to is a release."),
+    ] = ConfigChanges.IGNORE
     git_write_back: Annotated[
         GitWriteBack | None,
         Field(description="Revert in git the commit of a release that was taken back; off by default."),

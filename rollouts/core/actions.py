@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rollouts.core.configuration import AnnotateConfig
 from rollouts.core.fresh import StartBaseline
 from rollouts.core.hook_runs import EndHook, RunHook
 from rollouts.core.reverts import WriteBack
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rollouts.core.notes import Announcement
 
 __all__ = [
-    "Action", "AddFinalizer", "Adopt", "Apply", "ClearFailed", "Delete", "EndHook", "Evict", "MarkFailed", "Plan", "Release", "RemoveFinalizer", "RunHook", "SetBudget", "SetTraffic", "StartBaseline",
+    "Action", "AddFinalizer", "Adopt", "AnnotateConfig", "Apply", "ClearFailed", "Delete", "EndHook", "Evict", "MarkFailed", "Plan", "Release", "RemoveFinalizer", "RunHook", "SetBudget", "SetTraffic", "StartBaseline",
     "StopTraffic", "Unpause", "WriteBack",
 ]  # fmt: skip
 
@@ -144,6 +145,7 @@ Action = (
     | RunHook
     | EndHook
     | SetBudget
+    | AnnotateConfig
     | WriteBack
 )
 

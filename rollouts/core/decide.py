@@ -19,6 +19,7 @@ from rollouts.api.rollout import Phase, RolloutSpec, WorkloadRef
 from rollouts.core.actions import Plan, RemoveFinalizer
 from rollouts.core.checks import first_signal, held_signal
 from rollouts.core.checks.hooks import kept_command
+from rollouts.core.configuration import config_looked_at, with_config
 from rollouts.core.context import Context, Signal
 from rollouts.core.desired import missing_actions, wants_canary
 from rollouts.core.effects import announce, settle, transition
@@ -74,7 +75,7 @@ def decide(observed: Observed, now: float) -> Plan:
         problem=first_problem(observed, names),
         handled=_handled_before(observed, notes),
     )
-    c = with_floor(_run(note_of(take_results(c))))
+    c = with_config(with_floor(_run(note_of(take_results(c)))))
     judged = c.notes.step_starts == notes.step_starts  # the judge has not looked at a step that began just now
     held = held_signal(c) if judged else None
     c = plan_hooks(_ignore_the_rest(c, held), held)
@@ -124,9 +125,11 @@ def _wake_at(c: Context) -> float | None:
     if c.problem is not None:
         return c.now + STALLED_SECONDS if state in {State.INITIALIZING, State.HEALTHY} else c.now + LOOK_SECONDS
     if state in {State.HEALTHY, State.GONE}:
-        return c.now + LOOK_SECONDS if not c.canary_gone else _first(_opening(c), floor_ends(c))
+        return c.now + LOOK_SECONDS if not c.canary_gone else _first(_opening(c), floor_ends(c), config_looked_at(c))
     if state is State.ROLLED_BACK:
-        return c.now + LOOK_SECONDS if wants_canary(c) or not c.canary_gone else floor_ends(c)
+        return (
+            c.now + LOOK_SECONDS if wants_canary(c) or not c.canary_gone else _first(floor_ends(c), config_looked_at(c))
+        )
     return c.now + LOOK_SECONDS
 
 

@@ -22,6 +22,7 @@ from rollouts.core.actions import (
 )
 from rollouts.core.budget import budget_actions
 from rollouts.core.canary import canary_deployment, canary_service
+from rollouts.core.configuration import config_actions
 from rollouts.core.context import ACK_PATIENCE, Context
 from rollouts.core.experiment import missing, superfluous
 from rollouts.core.machine import RELEASE, State
@@ -65,6 +66,7 @@ def missing_actions(c: Context) -> tuple[Action, ...]:
         *_removal(c),
         *_workload(c),
         *_replacement(c),
+        *config_actions(c),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from crds.base import Resource
+from rollouts.core.configuration import ConfigNotes
 from rollouts.core.hook_runs import HookMemory
 from rollouts.core.machine import State
 from rollouts.core.preflight.notes import PreflightNotes
@@ -71,6 +72,7 @@ class Notes(Resource):
         hooks: Of requests and Jobs at certain points.
         preflight: Of the checks before any traffic moves.
         scaling: Of stable's size.
+        config: Of ConfigMaps and Secrets.
         baseline_quiet_since: When an experiment's fresh stable pods were seen to get nothing any more.
         write_back: Of the revert in git.
         outcome: How the release ends, for the history.
@@ -97,6 +99,7 @@ class Notes(Resource):
     hooks: HookMemory = HookMemory()
     preflight: PreflightNotes = PreflightNotes()
     scaling: ScalingNotes = ScalingNotes()
+    config: ConfigNotes = ConfigNotes()
     write_back: WriteBackNotes = WriteBackNotes()
     outcome: str = ""
     reason: str = ""

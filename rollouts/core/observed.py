@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rollouts.api.names import REVISION_ANNOTATION
+from rollouts.core.configuration import ConfigFacts
 from rollouts.core.fresh import Fresh
 from rollouts.core.hook_runs import HookFacts
 from rollouts.core.reverts import WriteBackFacts
@@ -266,6 +267,7 @@ class Observed:
         fresh: An experiment's fresh stable pods.
         full: Why no release may start beside those of other Rollouts, in words; empty when one may.
         scaling: Of disruption budgets.
+        config: Of ConfigMaps and Secrets.
         preflight: What the checks before any traffic moves look at; None where they were not asked for yet.
     """
 
@@ -289,6 +291,7 @@ class Observed:
     write_back: WriteBackFacts = field(default_factory=WriteBackFacts)
     full: str = ""
     scaling: ScalingFacts = field(default_factory=ScalingFacts)
+    config: ConfigFacts = field(default_factory=ConfigFacts)
     preflight: Facts | None = None
     fresh: Fresh = field(default_factory=Fresh)
 

@@ -134,6 +134,11 @@ def templates_can_be_used(o: Observed, _names: Names | None) -> Problem | None:
     return Problem("InvalidTemplate", f"spec.analysis.templates: {o.template_problem}") if o.template_problem else None
 
 
+def config_can_be_read(o: Observed, _names: Names | None) -> Problem | None:
+    """Can the contents be read whose changes are releases?"""
+    return Problem("ConfigUnreadable", f"spec.configChanges: {o.config.problem}") if o.config.problem else None
+
+
 def waits_for_no_circle(o: Observed, _names: Names | None) -> Problem | None:
     """Can what this Rollout depends on ever be done first?"""
     wanted = o.subject.spec.depends_on if o.subject.spec else ()
@@ -158,6 +163,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     canary_can_be_told_apart,
     names_are_free,
     templates_can_be_used,
+    config_can_be_read,
     waits_for_no_circle,
 )
 

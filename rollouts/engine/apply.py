@@ -12,6 +12,7 @@ from rollouts.core.actions import (
     Action,
     AddFinalizer,
     Adopt,
+    AnnotateConfig,
     Apply,
     ClearFailed,
     Delete,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rollouts.core.observed import Subject
+    from rollouts.engine.configuration import Configuration
     from rollouts.engine.hooks import HookRunner
     from rollouts.engine.kube import Kube
     from rollouts.engine.scaling import Scaling
@@ -67,6 +69,7 @@ class Applier:
         router: Router,
         clock: Callable[[], float],
         scaling: Scaling,
+        config: Configuration,
         *,
         hooks: HookRunner,
         write_backs: WriteBacks,
@@ -75,6 +78,7 @@ class Applier:
         self._router = router
         self._clock = clock
         self._scaling = scaling
+        self._config = config
         self._hooks = hooks
         self._write_backs = write_backs
 
@@ -111,9 +115,11 @@ class Applier:
             case _:
                 await self._beside(subject, action)
 
-    async def _beside(self, subject: Subject, action: RunHook | EndHook | WriteBack) -> None:
+    async def _beside(self, subject: Subject, action: AnnotateConfig | RunHook | EndHook | WriteBack) -> None:
         """Do what goes on beside the canary and its traffic."""
         match action:
+            case AnnotateConfig():
+                await self._config.write(subject, action)
             case RunHook():
                 await self._hooks.begin(subject, action.order)
             case EndHook():

@@ -11,6 +11,7 @@ from analysis.model.counts import Arm
 from rollouts.api.names import FINALIZER
 from rollouts.api.rollout import RolloutSpec, RolloutStatus
 from rollouts.api.validate import InvalidRollout, parse_rollout
+from rollouts.core.configuration import ConfigFacts
 from rollouts.core.dependencies import Neighbour
 from rollouts.core.hook_runs import HookFacts
 from rollouts.core.metrics import Release, template_problem
@@ -156,6 +157,7 @@ def gather(
     *,
     full: str = "",
     scaling: ScalingFacts | None = None,
+    config: ConfigFacts | None = None,
     preflight: Facts | None = None,
     hooks: HookFacts | None = None,
     write_back: WriteBackFacts | None = None,
@@ -169,6 +171,7 @@ def gather(
         measure: Answers what was measured, given the notes and what is known of the pods.
         full: Why no release may start beside those of other Rollouts.
         scaling: Of disruption budgets.
+        config: Of ConfigMaps and Secrets.
         preflight: What the checks before any traffic moves look at.
         hooks: How hooks go.
         write_back: What came of reverting in git.
@@ -227,6 +230,7 @@ def gather(
         neighbours=_neighbours(cache, subject),
         full=full,
         scaling=scaling or ScalingFacts(),
+        config=config or ConfigFacts(),
         preflight=preflight,
         hooks=hooks or HookFacts(),
         write_back=write_back or WriteBackFacts(),

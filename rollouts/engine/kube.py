@@ -149,6 +149,7 @@ _PLURALS: Final = {
     "TrafficSplit": "trafficsplits",
     "Event": "events",
     "ConfigMap": "configmaps",
+    "Secret": "secrets",
     "PodDisruptionBudget": "poddisruptionbudgets",
     "Lease": "leases",
 }

@@ -21,6 +21,7 @@ from rollouts.core.notes import Notes
 from rollouts.core.observed import Measured
 from rollouts.engine.apply import Applier, rollout_path
 from rollouts.engine.cap import Cap
+from rollouts.engine.configuration import Configuration
 from rollouts.engine.events import post_event
 from rollouts.engine.gather import gather, release_of, subject_of
 from rollouts.engine.hooks import HookRunner
@@ -86,8 +87,9 @@ class Reconciler:
         self._hooks = HookRunner(kube, clock=tools.clock, trigger=trigger)
         self._write_backs = WriteBacks(kube, trigger=trigger)
         self._scaling = Scaling(kube, tools.clock)
+        self._config = Configuration(kube, tools.clock)
         self._applier = Applier(
-            kube, router, tools.clock, self._scaling, hooks=self._hooks, write_backs=self._write_backs
+            kube, router, tools.clock, self._scaling, self._config, hooks=self._hooks, write_backs=self._write_backs
         )
         self._tools = tools
         self._trigger = trigger
@@ -122,6 +124,7 @@ class Reconciler:
             lambda notes, known: self._measure(key, subject, notes, known),
             full=self._cap.full(self._cache, key),
             scaling=await self._scaling.facts(subject),
+            config=await self._config.facts(subject, self._cache),
             preflight=await self._preflight.facts(subject),
             hooks=self._hooks.look(key),
             write_back=self._write_backs.look(key),
@@ -150,6 +153,7 @@ class Reconciler:
         self._arms.pop(key, None)
         self._cap.forget(key)
         self._scaling.forget(key)
+        self._config.forget(key)
         self._preflight.forget(key)
         await self._hooks.forget(key)
         await self._write_backs.forget(key)

@@ -12,9 +12,11 @@ import pytest
 from analysis.model.objective import Burn, Objective
 from analysis.model.verdict import Decision, Evidence, Need, Verdict
 from mesh.api.trafficsplit import OutlierDetection
+from rollouts.api.configuration import CONFIG_ANNOTATION
 from rollouts.api.names import FINALIZER, ROLLOUT_LABEL
 from rollouts.api.rollout import RolloutSpec, RolloutStatus
 from rollouts.core import actions as a
+from rollouts.core.configuration import ConfigFacts
 from rollouts.core.decide import decide
 from rollouts.core.experiment import baseline_deployment
 from rollouts.core.fresh import Fresh
@@ -90,6 +92,7 @@ class World:
         self.pods_start = True
         self.budgets: list[dict[str, Any]] = []
         self.canary_budget: Any = None
+        self.config = ConfigFacts()
         self.canary_pods: dict[str, CanaryPod] = {}
         self.preflight: Facts | None = Facts()
         self.measuring_problem, self.measuring_answers = "", True
@@ -115,10 +118,18 @@ class World:
     # --- what people do ---
 
     def push(self, image: str) -> None:
-        """A new template arrives, and admission holds it."""
+        """A new template arrives, and admission holds it. Annotations that git does not name stay."""
         assert self.deployment
-        if self.deployment["spec"]["template"] != template(image):
-            self.deployment["spec"]["template"] = template(image)
+        wanted = template(image)
+        if annotations := self.deployment["spec"]["template"]["metadata"].get("annotations"):
+            wanted["metadata"]["annotations"] = dict(annotations)
+        self.change(wanted)
+
+    def change(self, wanted: dict[str, Any]) -> None:
+        """Somebody changes the template, and admission holds it."""
+        assert self.deployment
+        if self.deployment["spec"]["template"] != wanted:
+            self.deployment["spec"]["template"] = wanted
             if ROLLOUT_LABEL in self.deployment["metadata"]["labels"]:
                 self.deployment["spec"]["paused"] = True
             self._touch(self.deployment)
@@ -215,6 +226,7 @@ class World:
                 write_back=self.write_back,
                 full=self.full,
                 scaling=ScalingFacts(tuple(self.budgets), self.canary_budget),
+                config=self.config,
                 fresh=Fresh(
                     Workload(self.baseline) if self.baseline else None,
                     Service(self.baseline_service) if self.baseline_service else None,
@@ -300,6 +312,14 @@ class World:
                 if self.deployment["metadata"]["resourceVersion"] == action.resource_version:
                     self.deployment["spec"].pop("paused", None)
                     self._touch(self.deployment)
+            case a.AnnotateConfig():
+                assert self.deployment
+                changed = copy.deepcopy(self.deployment["spec"]["template"])
+                annotations = changed["metadata"].setdefault("annotations", {})
+                annotations |= {CONFIG_ANNOTATION: action.digest}
+                if not action.digest:
+                    del annotations[CONFIG_ANNOTATION]
+                self.change(changed)
             case a.SetBudget():
                 self.canary_budget = copy.deepcopy(action.manifest)
             case a.MarkFailed() | a.ClearFailed():

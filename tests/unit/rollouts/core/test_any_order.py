@@ -150,20 +150,21 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
 
         @rule(replicas=st.integers(1, 8))
         def stable_is_scaled(self, replicas):
+            self.size(replicas)
+
+        @rule(replicas=st.integers(0, 9))
+        def autoscaler_moves(self, replicas):
+            """As admission lets it: down to the floor, or to where people put it below that."""
+            now = self.world.deployment["spec"]["replicas"]
+            self.size(max(replicas, min(self.world.floor, now), 1))
+
+        def size(self, replicas):
             world = self.world
             world.deployment["spec"]["replicas"] = replicas
             world._touch(world.deployment)
             biggest = max(world.stable_pods, key=world.stable_pods.get)
             others = {r: 1 for r in world.stable_pods if r != biggest} if replicas > len(world.stable_pods) else {}
             world.stable_pods = {**others, biggest: replicas - len(others)}
-
-        @rule(replicas=st.integers(0, 9))
-        def autoscaler_moves(self, replicas):
-            """As admission lets it: down to the floor, or to where people put it below that."""
-            deployment = self.world.deployment
-            now = deployment["spec"]["replicas"]
-            deployment["spec"]["replicas"] = max(replicas, min(self.world.floor, now), 1)
-            self.world._touch(deployment)
 
         # --- people ---
 
