@@ -15,6 +15,9 @@ from rollouts.core.actions import Release
 from rollouts.core.observed import Subject
 from rollouts.engine.apply import Applier
 from rollouts.engine.hold import choose_hold, hold_is_active, install_policy, install_webhook, served_policy_version
+from rollouts.engine.hooks import HookRunner
+from rollouts.engine.scaling import Scaling
+from rollouts.engine.writeback import WriteBacks
 from rollouts.routers.coalmine import CoalmineRouter
 
 pytestmark = pytest.mark.integration
@@ -90,7 +93,12 @@ async def test_a_label_that_was_kept_can_be_taken_off_again(hold, api, run, name
     held = (await state())["metadata"]
     assert held["labels"] == {ROLLOUT_LABEL: "pay"}
     subject = Subject("pay", namespace, "u", 1, None, "", RolloutStatus())
-    await Applier(api, CoalmineRouter(), time.time).apply(subject, Release("pay", held["uid"]))
+    others = {
+        "scaling": Scaling(api, time.time),
+        "hooks": HookRunner(api, clock=time.time, trigger=print),
+        "write_backs": WriteBacks(api, trigger=print),
+    }
+    await Applier(api, CoalmineRouter(), time.time, **others).apply(subject, Release("pay", held["uid"]))
     assert ROLLOUT_LABEL not in (await state())["metadata"].get("labels", {})
 
 
