@@ -104,5 +104,5 @@ class Sweep:
 
 
 def _names(page: Mapping[str, Any]) -> Iterator[Key]:
-    for item in page["items"]:
+    for item in page["items"] or ():  # null where there are none
         yield item["metadata"].get("namespace", ""), item["metadata"]["name"]
