@@ -71,6 +71,9 @@ class Sweep:
                     await self.sweep(kind)
                 except _FAULTS as error:
                     _LOG.debug("%s cannot be listed: %s", kind[2], error)
+                except Exception:  # noqa: BLE001 - see below
+                    # A look that only tidies up may never end the controller: this is a bug of ours.
+                    _LOG.exception("%s cannot be compared with what is known", kind[2])
 
     async def sweep(self, kind: Kind) -> None:
         """Compare one kind. What appears, or is made anew under its name, while it is being listed is left alone.

@@ -34,7 +34,11 @@ class Lists:
         self.meanwhile()
         start = int(query.get("continue", "0"))
         more = str(start + 2) if start + 2 < len(self.names) else ""
-        return {"metadata": {"continue": more}, "items": [obj(n) for n in self.names[start : start + 2]]}
+        items = [obj(n) for n in self.names[start : start + 2]]
+        return {
+            "metadata": {"continue": more},
+            "items": items or None,
+        }  # as the API server writes an empty list of names
 
 
 @pytest.fixture
@@ -56,6 +60,11 @@ async def test_what_is_not_listed_any_more_is_dropped_and_told(cache, gone, kind
     await Sweep(Lists("a", "c", "new"), cache, [kind], lambda plural, key: gone.append((plural, key))).sweep(kind)
     assert gone == [(kind[2], ("shop", "b"))]
     assert sorted(cache.known(kind[2])) == [("shop", "a"), ("shop", "c")]
+
+
+async def test_of_a_kind_without_objects_nothing_stays(cache, gone):
+    await Sweep(Lists(), cache, [SERVICES], lambda *told: gone.append(told)).sweep(SERVICES)
+    assert len(gone) == 3
 
 
 async def test_what_appears_or_is_made_anew_meanwhile_stays(cache, gone):
