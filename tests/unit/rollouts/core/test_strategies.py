@@ -207,6 +207,19 @@ def test_an_experiment_waits_for_its_baseline_and_does_not_send_requests_to_a_de
     assert world.split["weights"] == {"payment": 95, "payment-canary": 5}
 
 
+def test_the_fresh_pods_stay_until_no_proxy_sends_them_anything(make_world):
+    world = make_world(steps=[{"experiment": {"weight": 5, "duration": "10m"}}, PAUSE]).released()
+    world.mesh_answers = False
+    world.annotate("coalmine.dev/skip")
+    world.wait(30)
+    assert world.phase == "Paused"
+    assert "payment-baseline" not in world.split["weights"]
+    assert world.baseline is not None
+    world.mesh_answers = True
+    world.wait(10)
+    assert (world.baseline, world.baseline_service) == (None, None)
+
+
 @pytest.mark.parametrize("end", ["abort", "supersede", "delete"])
 def test_nothing_of_an_experiment_is_left_however_the_release_ends(make_world, end):
     world = make_world(steps=[{"experiment": {"weight": 5, "duration": "10m"}}]).released()
