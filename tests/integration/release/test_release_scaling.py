@@ -55,7 +55,7 @@ def test_autoscalers_are_held_the_canary_follows_and_has_stables_disruption_budg
     shop.open(steps=UNTIL_TOLD, analysis=BY_TIME)
     shop.apply(BUDGET)
     assert autoscale(shop, 3) == 3
-    shop.kubectl("rollout", "status", "deployment/payment", "--timeout=120s")
+    shop.until(lambda: shop.get("deployment", "payment")["status"].get("readyReplicas") == 3)
     push_without_replicas(shop)
     shop.until(lambda: shop.status["phase"] == "Paused")
     assert canary_replicas(shop) == 2
