@@ -64,6 +64,12 @@ def test_the_full_example_shows_every_field():
             yield f"{path}.{name}"
             yield from paths(inner.get("items", inner), f"{path}.{name}")
 
+    def free(schema, path):
+        if schema.get("type") == "object" and "properties" not in schema:
+            yield f"{path}."
+        for name, inner in schema.get("properties", {}).items():
+            yield from free(inner.get("items", inner), f"{path}.{name}")
+
     def shown(value, path):
         if isinstance(value, dict):
             for name, inner in value.items():
@@ -86,5 +92,8 @@ def test_the_full_example_shows_every_field():
         "spec.steps.setMirrorRoute.match.headerValue.regex",
     )  # alternatives to the one that is shown
     wanted = {path for path in paths(schema, "spec") if not path.startswith(others)}
-    assert wanted == set(shown(full["spec"], "spec"))
+    as_people_like = tuple(free(schema, "spec"))
+    have = {path for path in shown(full["spec"], "spec") if not path.startswith(as_people_like)}
+    assert sorted(wanted - have) == []
+    assert sorted(have - wanted) == []
     assert set(schema["properties"]) == {info.alias for info in RolloutSpec.model_fields.values()}
