@@ -213,7 +213,7 @@ _OWN: Final[dict[State, dict[Event, State]]] = {
 
 def _table() -> Mapping[tuple[State, Event], State]:
     table = {(state, event): to for state, row in _OWN.items() for event, to in row.items()}
-    table |= {(state, event): to for state in RELEASE for event, to in _AT_ANY_TIME.items()}
+    table |= {(state, event): to for state in State if state in RELEASE for event, to in _AT_ANY_TIME.items()}
     table |= {(state, _E.DELETE): _S.RESTORING for state in State if state not in {_S.RESTORING, _S.GONE}}
     for promoting in (_S.FILLING, _S.SWITCHING, _S.WATCHING):
         del table[promoting, _E.PROMOTE]

@@ -116,7 +116,7 @@ DULL: dict[str, list[dict[str, Any]]] = {
     ],
     "TrafficSplit": [{"service": "payment", "backends": [{"service": "payment-canary", "weight": 100}]}],
 }
-FEW = settings(deadline=None, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.explain})
+FEW = settings(suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.explain})
 
 
 def world(specs: dict[str, list[dict[str, Any]]]) -> World:

@@ -260,13 +260,13 @@ def refusal(config: dict[str, Any]) -> str:
     return result.stderr if result.returncode else ""
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(several(0, 4))
 def test_nothing_crashes(found):
     told(found)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(several(3, 8))
 def test_envoy_takes_all(found):
     for number, spec in enumerate(found):  # each under a host of its own, so that none hides another

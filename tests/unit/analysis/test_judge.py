@@ -275,7 +275,7 @@ def test_a_gap_in_the_metrics_changes_nothing(release):
             assert left.rollback_e == pytest.approx(right.rollback_e)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.lists(

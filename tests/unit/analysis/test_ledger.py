@@ -30,7 +30,7 @@ def parts(table):
     return table.start, table.end, table.canary, table.attempts, table.errors, table.latency
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seconds=st.integers(1, 900),
     portions=st.lists(st.integers(1, 300), max_size=8),

@@ -73,7 +73,7 @@ def releases(draw):
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(releases(), st.integers(1, 7))
 def test_a_recording_is_judged_as_the_windows_were_live(live, portion):
     policy, step = Policy(BOUNDS), live[0].start if live else 0.0

@@ -72,7 +72,6 @@ AGAIN = [
     order=st.randoms(use_true_random=False),
     repeated=st.integers(0, 3),
 )
-@settings(deadline=None)
 def test_every_request_is_counted_once(otlp, lived, delta, renamed, order, repeated):
     bench = otlp.bench()
     sent = list(exports(otlp, lived, otlp.DELTA if delta else otlp.CUMULATIVE, renamed=renamed))
@@ -87,7 +86,6 @@ def test_every_request_is_counted_once(otlp, lived, delta, renamed, order, repea
 
 
 @given(lived=intervals)
-@settings(deadline=None)
 def test_the_temporality_makes_no_difference_to_windows(otlp, lived):
     # A counter of which nothing is heard for a while: only a cumulative one shows that nothing happened.
     lived = [Interval((1, *one.served[1:]), one.failed, one.restarts) for one in lived]
@@ -101,7 +99,6 @@ def test_the_temporality_makes_no_difference_to_windows(otlp, lived):
 
 
 @given(lived=intervals, lost=st.sets(st.integers(0, 11)), delta=st.booleans())
-@settings(deadline=None)
 def test_of_lost_exports_only_what_is_known_is_counted(otlp, lived, lost, delta):
     lived = [Interval((1, *one.served[1:]), one.failed) for one in lived]
     bench = otlp.bench()
@@ -132,7 +129,7 @@ pods = st.lists(st.tuples(st.booleans(), st.integers(0, 12)), min_size=25, max_s
 
 
 @given(stable=pods, canary=pods, phase=st.integers(0, 9), delta=st.booleans())
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_reading_on_gives_the_same_windows_as_reading_all(otlp, stable, canary, phase, delta):
     bench, read = otlp.bench(lateness="12s"), []  # no export is under way for longer
     arriving = []
@@ -159,7 +156,6 @@ def test_reading_on_gives_the_same_windows_as_reading_all(otlp, stable, canary, 
     scale=st.integers(-1, 5),
     negative=st.integers(0, 5),
 )
-@settings(deadline=None)
 def test_exponential_histograms_hold_as_many_at_each_bound_at_every_scale(otlp, steps, scale, negative):
     bench = otlp.bench(bounds=(250.0, 1000.0, 4000.0))
     values = [2.0 ** (index / 8 + 1 / 16) for index, times in steps for _ in range(times)]  # in no bound

@@ -105,7 +105,7 @@ def test_who_was_silent_for_long_has_not_begun_when_it_comes_back(otlp, make):
         max_size=60,
     )
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_memory_is_bounded_and_given_back(otlp, sends):
     limits = Limits(streams=7, numbers=2000, strangers=2)
     bench = otlp.bench(limits=limits)

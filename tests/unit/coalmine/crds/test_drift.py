@@ -58,27 +58,33 @@ def test_an_example_survives_the_models(name):
     assert parse_rollout({"spec": spec.dump()}) == spec
 
 
-def test_the_full_example_shows_every_field():
-    def paths(schema, path):
-        for name, inner in schema.get("properties", {}).items():
+def paths(schema, path):
+    """Return every field of a schema."""
+    for name, inner in schema.get("properties", {}).items():
+        yield f"{path}.{name}"
+        yield from paths(inner.get("items", inner), f"{path}.{name}")
+
+
+def free(schema, path):
+    """Return where people write what they like."""
+    if schema.get("type") == "object" and "properties" not in schema:
+        yield f"{path}."
+    for name, inner in schema.get("properties", {}).items():
+        yield from free(inner.get("items", inner), f"{path}.{name}")
+
+
+def shown(value, path):
+    """Return every field of an example."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
             yield f"{path}.{name}"
-            yield from paths(inner.get("items", inner), f"{path}.{name}")
+            yield from shown(inner, f"{path}.{name}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from shown(item, path)
 
-    def free(schema, path):
-        if schema.get("type") == "object" and "properties" not in schema:
-            yield f"{path}."
-        for name, inner in schema.get("properties", {}).items():
-            yield from free(inner.get("items", inner), f"{path}.{name}")
 
-    def shown(value, path):
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                yield f"{path}.{name}"
-                yield from shown(inner, f"{path}.{name}")
-        elif isinstance(value, list):
-            for item in value:
-                yield from shown(item, path)
-
+def test_the_full_example_shows_every_field():
     (definition,) = next(objects for path, objects in documents().items() if path.name == "coalmine.dev_rollouts.yaml")
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     full = yaml.safe_load((EXAMPLES / "full.yaml").read_text())

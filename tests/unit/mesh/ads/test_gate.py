@@ -310,7 +310,7 @@ def test_what_is_gone_is_forgotten(mesh):
     assert mesh.gate.desired("shop/7") is not None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_whatever_happens_bad_versions_reach_few_and_good_ones_all(data):
     mesh = Mesh(7)

@@ -175,5 +175,5 @@ class Streams(RuleBasedStateMachine):
         assert self.envoy.routed <= self.envoy.active
 
 
-Streams.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+Streams.TestCase.settings = settings(max_examples=100, stateful_step_count=25)
 TestStreams = Streams.TestCase

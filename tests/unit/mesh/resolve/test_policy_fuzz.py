@@ -109,7 +109,7 @@ def read(reader, kind, specs):
     return tuple(reader({"kind": kind, "metadata": m, "spec": s}) for m, s in zip(metas, specs, strict=True))
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(st.lists(destination_rules, max_size=3), st.lists(entries, max_size=2), st.lists(sidecars, max_size=1))
 def test_nothing_crashes_and_half_always_serves(rules, hosts, scopes):
     made = World(

@@ -444,7 +444,7 @@ actions = st.lists(
 
 
 @given(actions)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_windows_hold_what_was_counted_whatever_happens(script):
     """Flushes may be late or repeated, and Envoys restart (then what they had not flushed yet is gone)."""
     clock = Clock()

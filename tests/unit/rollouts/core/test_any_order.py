@@ -260,7 +260,5 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
 def test_a_release_keeps_its_promises_in_any_order_of_events(make_world):
     run_state_machine_as_test(
         machine_of(make_world),
-        settings=settings(
-            max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=25, stateful_step_count=40, suppress_health_check=list(HealthCheck)),
     )

@@ -364,7 +364,5 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
 def test_whatever_happens_the_promises_are_kept(make_world):
     run_state_machine_as_test(
         machine_of(make_world),
-        settings=settings(
-            max_examples=EXAMPLES, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=EXAMPLES, stateful_step_count=60, suppress_health_check=list(HealthCheck)),
     )

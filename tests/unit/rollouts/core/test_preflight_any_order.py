@@ -112,5 +112,5 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
 
 
 def test_no_release_starts_while_a_check_says_no(make_world):
-    limits = settings(max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+    limits = settings(max_examples=25, stateful_step_count=20, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(machine_of(make_world), settings=limits)

@@ -236,7 +236,5 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
 def test_no_order_of_steps_sends_anybody_to_what_cannot_answer(make_world):
     run_state_machine_as_test(
         machine_of(make_world),
-        settings=settings(
-            max_examples=20, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=20, stateful_step_count=40, suppress_health_check=list(HealthCheck)),
     )

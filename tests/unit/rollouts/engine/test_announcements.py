@@ -53,7 +53,8 @@ def reconciler(requests):
 async def test_what_was_decided_and_not_told_is_told_before_more_is_decided(reconciler, requests):
     """A decision of eight transitions would else push it out of the status unheard."""
     await reconciler.reconcile(("shop", "payment"))
-    assert requests.seen[:3] == ["payment.01234567.4", "payment.01234567.5", "PUT status"]
+    written = [x for x in requests.seen if not x.startswith("GET ")]
+    assert written[:3] == ["payment.01234567.4", "payment.01234567.5", "PUT status"]
 
 
 async def test_what_was_told_is_not_told_again(reconciler, requests):

@@ -295,4 +295,4 @@ def election():
 
 
 def test_never_two_lead_at_once():
-    run_state_machine_as_test(election(), settings=settings(max_examples=60, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(election(), settings=settings(max_examples=60, stateful_step_count=40))
