@@ -58,8 +58,7 @@ def test_a_rollout_without_a_spec_says_what_to_write():
         ),
         (
             {"slos": [{"name": "up", "availability": {"objective": 99}, "burnRate": 100}]},
-            "spec.slos[0]: burnRate × (100 - objective) is 100 or more, so that even a version that fails every request "
-            + "would not breach it: lower burnRate, or raise objective",
+            "spec.slos[0]: burnRate × (100 - objective) is 100 or more, so that even a version that fails every request would not breach it: lower burnRate, or raise objective",
         ),
         (
             {"slos": 2 * [{"name": "up", "availability": {"objective": 99.9}}]},
