@@ -11,7 +11,7 @@ class PreflightNotes(Resource):
     """Part of the controller's notes. Times are Unix seconds.
 
     Attributes:
-        told: What was announced and still holds, as ``reason/result``.
+        told: What was announced since something blocks, as ``reason/result``; without that, what still holds of it.
         blocked: Whether a check kept the release from starting at the last look.
         cleared_at: When none did any more; the progress deadline counts from then.
         complete: Whether all that was found is announced.

@@ -41,12 +41,14 @@ def _at_rest(c: Context) -> Context:
 
 
 def _tell(c: Context, issues: list[PreflightStatus]) -> Context:
-    """Announce each issue once, for as long as it lasts and gets no worse; and the end of those that blocked."""
+    """Announce each issue once for as long as something blocks and it gets no worse; and the end of those that blocked.
+
+    What was read may be some seconds old, so that an issue can be gone for a moment and come back: that is no news.
+    """
     before = c.notes.preflight
     standing = {f"{x.reason}/{x.result}": x for x in issues}
-    milder = [key for key, x in standing.items() if f"{x.reason}/{PreflightResult.FAIL}" in before.told]
-    told = [key for key in standing if key in before.told or key in milder]
-    fresh = [key for key in standing if key not in told]
+    known = {key for key, x in standing.items() if f"{x.reason}/{PreflightResult.FAIL}" in before.told}
+    fresh = [key for key in standing if key not in known and key not in before.told]
     for key in fresh[:_AT_ONCE]:
         c = announce(c, "Warning", str(standing[key].reason), standing[key].message)
     blocked = any(x.result is PreflightResult.FAIL for x in issues)
@@ -54,8 +56,9 @@ def _tell(c: Context, issues: list[PreflightStatus]) -> Context:
     if before.blocked and not blocked:
         c = announce(c, "Normal", PREFLIGHT_PASSED, "what kept the release from starting is mended: it goes on")
         cleared_at = c.now
-    told += fresh[:_AT_ONCE]
+    kept = before.told if blocked else (key for key in standing if key in known or key in before.told)
+    told = (*kept, *fresh[:_AT_ONCE])
     complete = len(fresh) <= _AT_ONCE
     return c.noted(
-        preflight=PreflightNotes(told=tuple(told), blocked=blocked, cleared_at=cleared_at, complete=complete)
+        preflight=PreflightNotes(told=told, blocked=blocked, cleared_at=cleared_at, complete=complete)
     )

@@ -14,6 +14,7 @@ from rollouts.api.rollout import RolloutStatus
 from rollouts.core.actions import Release
 from rollouts.core.observed import Subject
 from rollouts.engine.apply import Applier
+from rollouts.engine.configuration import Configuration
 from rollouts.engine.hold import choose_hold, hold_is_active, install_policy, install_webhook, served_policy_version
 from rollouts.engine.hooks import HookRunner
 from rollouts.engine.scaling import Scaling
@@ -95,6 +96,7 @@ async def test_a_label_that_was_kept_can_be_taken_off_again(hold, api, run, name
     subject = Subject("pay", namespace, "u", 1, None, "", RolloutStatus())
     others = {
         "scaling": Scaling(api, time.time),
+        "config": Configuration(api, time.time),
         "hooks": HookRunner(api, clock=time.time, trigger=print),
         "write_backs": WriteBacks(api, trigger=print),
     }

@@ -61,8 +61,8 @@ def test_autoscalers_are_held_the_canary_follows_and_has_stables_disruption_budg
     assert canary_replicas(shop) == 2
     assert all("canary" not in pod for pod in counted(shop))
     assert len(counted(shop)) == 3
-    budget = shop.get("pdb", "payment-canary")["spec"]
-    assert budget["minAvailable"] == "34%"  # one of three
+    shop.until(lambda: shop.get("pdb", "payment-canary") is not None)
+    assert shop.get("pdb", "payment-canary")["spec"]["minAvailable"] == "34%"  # one of three
 
     assert autoscale(shop, 1) == 3  # HPA
     assert autoscale(shop, 0) == 3  # KEDA, to zero
