@@ -122,6 +122,19 @@ def test_an_issue_that_comes_back_is_announced_again(world):
     assert list(world.events.values()).count("SidecarMissing") == 2
 
 
+ARGOS = obj("pay", {"workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "payment"}})
+
+
+def test_an_issue_that_is_gone_for_a_moment_while_another_blocks_is_no_news(world):
+    world.pods_start = False
+    asked(world, facts(quotas=[quota({"pods": "4"}, {"pods": "4"})], argo=[ARGOS]))
+    for quotas in ([], [quota({"pods": "4"}, {"pods": "4"})]):
+        world.preflight = facts(quotas=quotas, argo=[ARGOS])
+        world.settle()
+    assert answer(world, "Quota")["result"] == "Fail"
+    assert list(world.events.values()).count("QuotaExceeded") == 1
+
+
 def test_an_issue_that_gets_milder_is_not_announced_again_and_one_that_gets_worse_is(world):
     world.pods_start = False
     none, some = quota({"pods": "4"}, {"pods": "4"}), quota({"pods": "6"}, {"pods": "4"})
