@@ -11,10 +11,11 @@ PAGE = ROOT / "docs" / "what-happens-when.md"
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 
-def answers() -> dict[str, str]:
-    """Return the page's answers by their questions."""
-    _, *sections = re.split(r"^### ", PAGE.read_text(), flags=re.MULTILINE)
-    return {section.partition("\n")[0]: section.partition("\n")[2].partition("\n## ")[0] for section in sections}
+def answers(page: str) -> dict[str, str]:
+    """Return the page's answers by their questions: sections, and the rows of its table."""
+    _, *sections = re.split(r"^### ", page, flags=re.MULTILINE)
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", page, flags=re.MULTILINE)[2:]
+    return {s.partition("\n")[0]: s.partition("\n")[2].partition("\n## ")[0] for s in sections} | dict(rows)
 
 
 def has_test(path: str, name: str) -> bool:
@@ -27,9 +28,8 @@ def has_test(path: str, name: str) -> bool:
 
 
 def test_every_answer_is_a_test() -> None:
-    found = answers()
+    page = PAGE.read_text()
+    found = answers(page)
     assert found
     assert [question for question, text in found.items() if not TEST.search(text)] == []
-    assert [
-        f"{path}::{name}" for text in found.values() for path, name in TEST.findall(text) if not has_test(path, name)
-    ] == []
+    assert [f"{path}::{name}" for path, name in TEST.findall(page) if not has_test(path, name)] == []
