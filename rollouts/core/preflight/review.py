@@ -59,6 +59,4 @@ def _tell(c: Context, issues: list[PreflightStatus]) -> Context:
     kept = before.told if blocked else (key for key in standing if key in known or key in before.told)
     told = (*kept, *fresh[:_AT_ONCE])
     complete = len(fresh) <= _AT_ONCE
-    return c.noted(
-        preflight=PreflightNotes(told=told, blocked=blocked, cleared_at=cleared_at, complete=complete)
-    )
+    return c.noted(preflight=PreflightNotes(told=told, blocked=blocked, cleared_at=cleared_at, complete=complete))
