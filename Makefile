@@ -42,8 +42,9 @@ binaries: $(VENV)/.installed ## Get the programs that tests run into the cache (
 	$(BIN)/python tests/tools/gitops/build.py helm
 
 # A test that failed runs once more, since a machine may stand still for seconds; the summary names it as RERUN.
+# Three at once on two cores: releases mostly wait. More would need more inotify instances than a user has.
 integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver, Envoys, Prometheus and OpenTelemetry SDK
-	PATH="$(TOOLS)" $(BIN)/pytest tests/integration --numprocesses 2 --dist loadfile --reruns 1 $(ARGS)
+	PATH="$(TOOLS)" $(BIN)/pytest tests/integration --numprocesses 3 --dist loadfile --no-loadscope-reorder --reruns 1 --durations 20 $(ARGS)
 
 # Root, Go, and Debian's runc, containernetworking-plugins, iptables and busybox-static; without them it is skipped.
 test-e2e: $(VENV)/.installed binaries ## Tests in pods of a real kubelet (root; builds containerd and kubelet once)
