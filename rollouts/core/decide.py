@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mesh.api.trafficsplit import Condition, OutlierDetection
 from rollouts.api.names import (
@@ -26,7 +26,6 @@ from rollouts.core.effects import announce, settle, transition
 from rollouts.core.hooks import end_of_release, hook_actions, plan_hooks, take_results
 from rollouts.core.machine import State
 from rollouts.core.naming import Names, names_of
-from rollouts.core.notes import Notes
 from rollouts.core.observed import Observed, stamp
 from rollouts.core.outliers import replace_once
 from rollouts.core.preflight.review import review
@@ -34,6 +33,9 @@ from rollouts.core.problems import first_problem
 from rollouts.core.report import report
 from rollouts.core.scaling import floor_ends, with_floor
 from rollouts.core.writeback import note_of, write_back_actions
+
+if TYPE_CHECKING:
+    from rollouts.core.notes import Notes
 
 __all__ = ["COMMANDS", "decide"]
 
@@ -61,7 +63,7 @@ def decide(observed: Observed, now: float) -> Plan:
         IllegalEventError: A check sent an event that the state machine's table does not know: a defect.
     """
     subject = observed.subject
-    notes = Notes.read(subject.status.internal)
+    notes = subject.notes
     names = names_of(subject.spec, notes)
     if names is None:
         return _unreadable(observed, now)

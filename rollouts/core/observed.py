@@ -11,6 +11,7 @@ from rollouts.api.names import REVISION_ANNOTATION
 from rollouts.core.configuration import ConfigFacts
 from rollouts.core.fresh import Fresh
 from rollouts.core.hook_runs import HookFacts
+from rollouts.core.notes import Notes
 from rollouts.core.reverts import WriteBackFacts
 from rollouts.core.scaling import ScalingFacts
 from rollouts.core.shape import PLAIN, Shape
@@ -52,6 +53,19 @@ class Subject:
     labels: Mapping[str, str] = field(default_factory=dict)
     finalizers: tuple[str, ...] = ()
     deleting: bool = False
+
+    @cached_property
+    def notes(self) -> Notes:
+        """The controller's memory, read once.
+
+        Raises:
+            ValidationError: A field that we know holds something else.
+        """
+        return Notes.read(self.status.internal)
+
+    def owns(self, obj: Mapping[str, Any]) -> bool:
+        """Return whether an object is this Rollout's and goes with it."""
+        return any(o.get("uid") == self.uid for o in obj["metadata"].get("ownerReferences") or ())
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from analysis.model.counts import Arm
 from rollouts.core.experiment import baseline_deployment
 from rollouts.core.fresh import Fresh
 from rollouts.core.machine import State
-from rollouts.core.notes import Notes
 from rollouts.core.observed import Service, Workload
 from rollouts.engine.kube import ConflictError, object_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
     from typing import Any
 
@@ -40,26 +39,22 @@ def fresh_baseline(
     raw_service = cache.services.get((subject.namespace, names.baseline_service))
     wanted = subject.spec is not None and any(step.experiment for step in subject.spec.steps)
     others = {"Deployment": raw_deployment, "Service": raw_service}
-    taken = tuple(f"{kind} {o['metadata']['name']}" for kind, o in others.items() if o and not _owned(o, subject))
+    taken = tuple(f"{kind} {o['metadata']['name']}" for kind, o in others.items() if o and not subject.owns(o))
     stable = subject.status.stable.revision if subject.status.stable else ""
     sets = cache.replica_sets(subject.namespace, deployment.uid) if deployment else []
     found = Fresh(
-        deployment=Workload(raw_deployment) if raw_deployment and _owned(raw_deployment, subject) else None,
-        service=Service(raw_service) if raw_service and _owned(raw_service, subject) else None,
+        deployment=Workload(raw_deployment) if raw_deployment and subject.owns(raw_deployment) else None,
+        service=Service(raw_service) if raw_service and subject.owns(raw_service) else None,
         replica_set=next((r.name for r in sets if r.revision == stable), ""),
     )
     return found, taken if wanted else ()
-
-
-def _owned(obj: Mapping[str, Any], subject: Subject) -> bool:
-    return any(o["uid"] == subject.uid for o in obj["metadata"].get("ownerReferences") or ())
 
 
 def with_experiment(known: Known, cache: Cache, subject: Subject, fresh: Fresh) -> Known:
     """Return what is known of the pods, with those of an experiment, and since when one is under way."""
     pods = cache.pods(subject.namespace, fresh.service.selector) if fresh.service else []
     started = {pod.name: dt.datetime.fromisoformat(pod.started).timestamp() for pod in pods}
-    notes, index = Notes.read(subject.status.internal), subject.status.step_index
+    notes, index = subject.notes, subject.status.step_index
     steps = subject.spec.steps if subject.spec else ()
     running = notes.state in _UNDER_WAY and index is not None and index < len(steps) and steps[index].experiment
     return replace(

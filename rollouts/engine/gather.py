@@ -98,7 +98,7 @@ def _neighbours(cache: Cache, subject: Subject) -> dict[str, Neighbour]:
 def _neighbour(cache: Cache, body: Mapping[str, Any]) -> Neighbour:
     try:
         other = subject_of(body)
-        names = names_of(other.spec, Notes.read(other.status.internal))
+        names = names_of(other.spec, other.notes)
     except ValidationError:
         return Neighbour("unreadable")
     raw = cache.deployments.get((other.namespace, names.workload)) if names else None
@@ -176,7 +176,7 @@ def gather(
         hooks: How hooks go.
         write_back: What came of reverting in git.
     """
-    notes = Notes.read(subject.status.internal)
+    notes = subject.notes
     names = names_of(subject.spec, notes)
     if names is None:
         return Observed(subject)
@@ -189,8 +189,7 @@ def gather(
 
     def own(kind: dict[Key, dict[str, Any]], what: str, name: str) -> dict[str, Any] | None:
         found = find(kind, name)
-        owners = (found["metadata"].get("ownerReferences") or ()) if found else ()
-        if found and not any(o["uid"] == subject.uid for o in owners):
+        if found and not subject.owns(found):
             taken.append(f"{what} {name}")
             return None
         return found
@@ -198,9 +197,9 @@ def gather(
     raw_deployment, raw_service = find(cache.deployments, names.workload), find(cache.services, names.host)
     raw_canary = own(cache.deployments, "Deployment", names.canary_deployment)
     raw_canary_service = own(cache.services, "Service", names.canary_service)
-    fresh, taken_by_others = fresh_baseline(cache, subject, names, Workload(raw_deployment) if raw_deployment else None)
     raw_split = find(cache.splits, router.name(subject))
     deployment = Workload(raw_deployment) if raw_deployment else None
+    fresh, taken_by_others = fresh_baseline(cache, subject, names, deployment)
     service = Service(raw_service) if raw_service else None
     canary_service = Service(raw_canary_service) if raw_canary_service else None
     sets = cache.replica_sets(namespace, deployment.uid) if deployment else []

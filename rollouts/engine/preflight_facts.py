@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from rollouts.api.preflight import PreflightResult
 from rollouts.core.machine import State
 from rollouts.core.naming import names_of
-from rollouts.core.notes import Notes
 from rollouts.core.observed import Service
 from rollouts.core.preflight.facts import Facts, Kind, PodFact
 from rollouts.engine.kube import KubeError
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rollouts.core.naming import Names
+    from rollouts.core.notes import Notes
     from rollouts.core.observed import Subject
     from rollouts.engine.cache import Cache, Key, Pod
     from rollouts.engine.kube import Kube
@@ -80,7 +80,7 @@ class PreflightReader:
             OSError: The API server cannot be reached. What it refuses is part of the facts.
         """
         key = (subject.namespace, subject.name)
-        notes = Notes.read(subject.status.internal)
+        notes = subject.notes
         names = names_of(subject.spec, notes)
         if notes.state is not State.STARTING or names is None:
             self.forget(key)

@@ -180,7 +180,7 @@ class Reconciler:
     async def _carry_out(self, key: Key, body: Mapping[str, Any], subject: Subject, plan: Plan) -> None:
         await self._apply(key, subject, (a for a in plan.actions if isinstance(a, ClearFailed)))
         # What an earlier process decided may push out what it had no time to tell.
-        await self._tell(subject, Notes.read(subject.status.internal).announcements)
+        await self._tell(subject, subject.notes.announcements)
         await self._write_status(key, body, subject, plan.status)
         await self._tell(subject, plan.events)
         await self._apply(key, subject, (a for a in plan.actions if not isinstance(a, ClearFailed)))

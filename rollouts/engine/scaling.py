@@ -58,7 +58,7 @@ class Scaling:
     async def facts(self, subject: Subject) -> ScalingFacts:
         """Return what a decision may look at."""
         key, now = (subject.namespace, subject.name), self._clock()
-        resting = Notes.read(subject.status.internal).state in RESTING
+        resting = subject.notes.state in RESTING
         budgets = self._budgets.get(key)
         if budgets is None or (not resting and now - budgets.at >= _AGAIN_SECONDS):
             budgets = self._budgets[key] = await self._read_budgets(subject, now)
@@ -91,10 +91,6 @@ class Scaling:
                 raise
             _LOG.warning("%s/%s: PodDisruptionBudgets are not heeded: %s", subject.namespace, subject.name, error)
             found = ()
-        ours = [b for b in found if _owned_by(subject, b)]
-        theirs = tuple(b for b in found if not _owned_by(subject, b))
+        ours = [b for b in found if subject.owns(b)]
+        theirs = tuple(b for b in found if not subject.owns(b))
         return _Budgets(now, theirs, ours[0] if ours else None)
-
-
-def _owned_by(subject: Subject, body: Mapping[str, Any]) -> bool:
-    return any(o["uid"] == subject.uid for o in body["metadata"].get("ownerReferences") or ())

@@ -121,7 +121,7 @@ def _disruption(c: Context, budgets: Iterable[Mapping[str, Any]]) -> Finding | N
     own = c.deployment.template.get("metadata", {}).get("labels") or {}
     changed = canary_labels(own, c.deployment.spec["selector"], c.o.service.selector if c.o.service else {})
     for budget in budgets:
-        if any(o.get("uid") == c.o.subject.uid for o in budget["metadata"].get("ownerReferences") or ()):
+        if c.o.subject.owns(budget):
             continue  # the canary's own, made after the one that people have
         spec = budget.get("spec") or {}
         selector = spec.get("selector")

@@ -239,11 +239,11 @@ class World:
             )
         )
 
-    def decide(self) -> a.Plan:
-        """One pass: the status is written, then the actions are done."""
+    def decide(self, kept: int | None = None) -> a.Plan:
+        """One pass: the status is written, then the actions are done; killed after ``kept`` of them, where that is given."""
         plan = decide(self.observe(), self.now)
         self.write(plan)
-        for action in plan.actions:
+        for action in plan.actions[:kept]:
             self.do(action)
         return plan
 

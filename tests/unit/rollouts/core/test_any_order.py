@@ -97,12 +97,8 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
 
         @rule(kept=st.integers(0, 3))
         def killed_after_some_actions(self, kept):
-            if self.world.gone:
-                return
-            plan = decide(self.world.observe(), self.world.now)
-            self.world.write(plan)
-            for action in plan.actions[:kept]:
-                self.world.do(action)
+            if not self.world.gone:
+                self.world.decide(kept)
 
         @rule()
         def killed_before_the_status_was_written(self):

@@ -102,10 +102,7 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
         def killed_after_some_actions(self, kept):
             if self.world.gone:
                 return
-            plan = decide(self.world.observe(), self.world.now)
-            self.world.write(plan)
-            for action in plan.actions[:kept]:
-                self.world.do(action)
+            self.world.decide(kept)
             self.world.hooks, self.world.stopped = {}, set()
 
         @rule()

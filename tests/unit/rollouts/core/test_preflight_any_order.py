@@ -8,7 +8,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from analysis.model.verdict import Decision
 from rollouts.api.names import ABORT_ANNOTATION, PROMOTE_ANNOTATION
-from rollouts.core.decide import decide
 from rollouts.core.machine import RELEASE, State
 from rollouts.core.preflight.facts import Facts, Kind, PodFact
 
@@ -36,10 +35,7 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
             """One pass; killed after some actions where that is asked."""
             world = self.world
             before = world.notes.state
-            plan = decide(world.observe(), world.now)
-            world.write(plan)
-            for action in plan.actions[:kept]:
-                world.do(action)
+            world.decide(kept)
             after = world.notes.state
             if before is State.STARTING and after in STARTED:
                 assert world.preflight in (FACTS["fine"], FACTS["may not read"]) or self.room_was_left()

@@ -121,12 +121,8 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
 
         @rule(kept=st.integers(0, 3))
         def killed_after_some_actions(self, kept):
-            if self.world.gone:
-                return
-            plan = decide(self.world.observe(), self.world.now)
-            self.world.write(plan)
-            for action in plan.actions[:kept]:
-                self.world.do(action)
+            if not self.world.gone:
+                self.world.decide(kept)
 
         @rule(seconds=st.sampled_from([1, 3, 6, 70, 130]))
         def time_passes(self, seconds):
