@@ -40,6 +40,7 @@ class Shop:
         self.namespace = namespace
         self._kubectl: Kubectl = cluster.kubectl()
         self.opened = 0.0
+        self.replicas = 2
         self.env: dict[str, str] = {}
         """Set in every version of payment."""
 
@@ -57,7 +58,7 @@ class Shop:
     def push(self, version: str, *, errors: float = 0.0, **env: str) -> None:
         """Apply payment as a commit would."""
         deployment, service = self.objects("payment.yaml")
-        deployment["spec"]["replicas"] = 2
+        deployment["spec"]["replicas"] = self.replicas
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         container["image"] = f"registry.example/shop/payment:{version}"
         values = {"VERSION": version, "ERROR_RATE": str(errors), "LATENCY_MS": "5", **self.env, **env}

@@ -106,6 +106,7 @@ class Chaos:
         self.done: Counter[str] = Counter()
         self.trail: list[str] = []
         self.version = 1
+        self.pushed = ("v1", 0.0)
         self.began = time.monotonic()
         self.inspector = Inspector(self)
         self._told = 0.0
@@ -123,21 +124,29 @@ class Chaos:
     def release(self, errors: float = 0.0) -> None:
         self.version += 1
         self.note(f"{'bad' if errors else 'good'} release: v{self.version}")
-        self.shop.push(f"v{self.version}", errors=errors)
+        self.push(f"v{self.version}", errors)
+
+    def push(self, version: str, errors: float = 0.0) -> None:
+        self.pushed = (version, errors)
+        self.shop.push(version, errors=errors)
 
     def people(self) -> None:
         status = self.shop.status
         if status["phase"] in RESTING:
             self.release(0.4 if self.random.random() < 0.3 else 0.0)
             return
-        match self.random.choices(("wait", "supersede", "revert", "abort", "promote"), (12, 2, 1, 1, 1))[0]:
+        match self.random.choices(("wait", "scale", "supersede", "revert", "abort", "promote"), (10, 2, 2, 1, 1, 1))[0]:
+            case "scale":
+                self.shop.replicas = self.random.choice((1, 2, 4))
+                self.note(f"scaled: to {self.shop.replicas}")
+                self.push(*self.pushed)
             case "supersede":
                 self.note("superseded")
                 self.release()
             case "revert":
                 image = status.get("stable", {}).get("images", ["registry.example/shop/payment:v1"])[0]
                 self.note(f"reverted: {image}")
-                self.shop.push(image.rpartition(":")[2])
+                self.push(image.rpartition(":")[2])
             case "abort" | "promote" as command:
                 self.note(f"{command}")
                 self.shop.annotate(command)
