@@ -112,6 +112,12 @@ def policy(version: str) -> None:
     callback=_namespaces,
     help="Watch this namespace only (repeatable); the whole cluster without it. See deploy/controller/namespaced/.",
 )
+@click.option(
+    "--config",
+    "config_file",
+    type=_FILE,
+    help="YAML file: approvals, notifications, dashboard. See docs/controller.md.",
+)
 @click.option("--verbose", is_flag=True, help="Log every request that writes, conflict and retry too.")
 def run(  # noqa: PLR0917 - click passes them by name
     kubeconfig: Path | None,
@@ -131,11 +137,13 @@ def run(  # noqa: PLR0917 - click passes them by name
     lease_name: str,
     lease_namespace: str | None,
     lease_seconds: int,
+    config_file: Path | None,
     *,
     leader_elect: bool | None,
     verbose: bool,
 ) -> None:
     """Run the controller until it gets SIGTERM."""
+    from rollouts.api.controller import read_config  # noqa: PLC0415
     from rollouts.engine.leader import LeaseSettings, own_namespace  # noqa: PLC0415
     from rollouts.wiring.run import Options  # noqa: PLC0415 - kopf and aiohttp load only where they are needed
     from rollouts.wiring.run import run as run_controller  # noqa: PLC0415
@@ -146,24 +154,25 @@ def run(  # noqa: PLR0917 - click passes them by name
     logging.getLogger("kopf").setLevel(logging.WARNING)
     elects = kubeconfig is None if leader_elect is None else leader_elect
     lease = LeaseSettings(lease_namespace or own_namespace(), lease_name, lease_seconds) if elects else None
-    options = Options(
-        kubeconfig=kubeconfig,
-        mesh_url=mesh_url,
-        mesh_token_file=mesh_token_file,
-        hold=hold,
-        health_address=health_address,
-        otlp_address=otlp_address,
-        otlp_token_file=otlp_token_file,
-        webhook_address=webhook_address,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        ca_file=ca_file,
-        max_releases=max_releases,
-        autoscalers=autoscalers,
-        namespaces=namespaces,
-        lease=lease,
-    )
     try:
+        options = Options(
+            kubeconfig=kubeconfig,
+            mesh_url=mesh_url,
+            mesh_token_file=mesh_token_file,
+            hold=hold,
+            health_address=health_address,
+            otlp_address=otlp_address,
+            otlp_token_file=otlp_token_file,
+            webhook_address=webhook_address,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            ca_file=ca_file,
+            max_releases=max_releases,
+            autoscalers=autoscalers,
+            namespaces=namespaces,
+            lease=lease,
+            config=read_config(config_file),
+        )
         asyncio.run(run_controller(options))
     except ValueError as error:
         raise click.ClickException(str(error)) from None

@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -22,6 +22,7 @@ from analysis.providers.base import ConfigurationError
 from analysis.providers.opentelemetry import Receiver
 from analysis.providers.registry import open_counts
 from rollouts.api.admission import Hold
+from rollouts.api.controller import ControllerConfig
 from rollouts.api.floors import AUTOSCALERS
 from rollouts.engine.cache import Cache
 from rollouts.engine.hold import choose_hold, install_policy, install_webhook
@@ -76,6 +77,7 @@ class Options:
     autoscalers: tuple[str, ...] = AUTOSCALERS
     lease: LeaseSettings | None = None
     """None: this is the only controller."""
+    config: ControllerConfig = field(default_factory=ControllerConfig)
 
 
 async def run(options: Options) -> None:

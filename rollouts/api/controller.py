@@ -1,0 +1,43 @@
+"""The controller's own configuration: what ``coalmine controller run --config`` reads. Everything in it is optional."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+from pydantic import ValidationError
+
+from crds.base import Resource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ControllerConfig", "InvalidConfigError", "read_config"]
+
+
+class InvalidConfigError(ValueError):
+    """The file is not a configuration: names the field and what is wrong with it."""
+
+
+class ControllerConfig(Resource):
+    """What the controller does for people besides releasing. Secrets are never in it: it names files that hold them."""
+
+
+def read_config(path: Path | None) -> ControllerConfig:
+    """Return the configuration that a YAML file holds; the default one without a file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InvalidConfigError: The file is no YAML, or a field is unknown or wrong.
+    """
+    if path is None:
+        return ControllerConfig()
+    try:
+        return ControllerConfig.model_validate(yaml.safe_load(path.read_text()) or {})
+    except yaml.YAMLError as error:
+        raise InvalidConfigError(f"{path}: not YAML: {error}") from None
+    except ValidationError as error:
+        words = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise InvalidConfigError(f"{path}: {words}") from None

@@ -1,0 +1,1 @@
+"""Telling people outside of the cluster what became of a release."""
