@@ -7,7 +7,7 @@ TOOLS  := $(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration test-e2e binaries bench-judges bench-mesh chaos lock format generate clean
+.PHONY: help demo test lint unit integration test-e2e test-gitops binaries bench-judges bench-mesh chaos lock format generate clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,7 +37,8 @@ unit: $(VENV)/.installed ## Tests without servers
 
 binaries: $(VENV)/.installed ## Get the programs that tests run into the cache (minutes when they must be built)
 	$(BIN)/coalmine local binaries
-	$(BIN)/python tests/tools/prometheus/build.py
+	$(BIN)/python tests/tools/prometheus/build.py prometheus
+	$(BIN)/python tests/tools/prometheus/build.py promtool
 	$(BIN)/python tests/tools/opentelemetry/build.py
 	$(BIN)/python tests/tools/gitops/build.py helm
 
@@ -49,6 +50,12 @@ integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserve
 # Root, Go, and Debian's runc, containernetworking-plugins, iptables and busybox-static; without them it is skipped.
 test-e2e: $(VENV)/.installed binaries ## Tests in pods of a real kubelet (root; builds containerd and kubelet once)
 	PATH="$(TOOLS)" $(BIN)/pytest tests/cluster $(ARGS)
+
+# Go; the engines of Flux and Argo CD are built once, some minutes each.
+test-gitops: $(VENV)/.installed binaries ## Releases under the real engines of Flux and Argo CD (builds them once)
+	$(BIN)/python tests/tools/gitops/build.py flux
+	$(BIN)/python tests/tools/gitops/build.py argo
+	PATH="$(TOOLS)" COALMINE_GITOPS_ENGINES=1 $(BIN)/pytest tests/integration/release/gitops $(ARGS)
 
 # CHAOS_SEED=n makes people and trouble come in that order again; what they meet depends on the machine.
 chaos: $(VENV)/.installed binaries ## Five minutes of releases while controllers are killed at random (CHAOS_SECONDS=60: one)

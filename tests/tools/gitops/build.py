@@ -1,6 +1,6 @@
-"""Builds an applier that the tests run, once for each set of pinned modules, and prints where it is.
+"""Builds an applier that the tests run, once for each set of sources and pinned modules, and prints where it is.
 
-``build.py helm``. It lies in the user's cache beside Kubernetes' programs. ``COALMINE_HELM`` names a program to use instead.
+``build.py helm``, and for ``make test-gitops`` ``build.py flux`` and ``build.py argo``. It lies in the user's cache beside Kubernetes' programs. ``COALMINE_HELM`` names a program to use instead.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from coalmine.local.binaries.versions import architecture
 from coalmine.local.progress import ConsoleProgress
 
 SOURCE: Final = Path(__file__).parent
-PACKAGES: Final = {"helm": "helm.sh/helm/v3/cmd/helm"}
+PACKAGES: Final = {"helm": "helm.sh/helm/v3/cmd/helm", "flux": ".", "argo": "."}
 
 
 def obtain(name: str) -> Path:
     """Return the program, built now if it is not there yet."""
     if named := os.environ.get(f"COALMINE_{name.upper()}"):
         return Path(named)
-    digest = hashlib.sha256((SOURCE / name / "go.mod").read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in sources(name))).hexdigest()[:12]
     home = Path(platformdirs.user_cache_dir("coalmine"))
     folder = home / "gitops" / f"{name}-{digest}-linux-{architecture()}"
     progress = ConsoleProgress(Console(stderr=True))
@@ -41,13 +41,18 @@ def obtain(name: str) -> Path:
     return folder / name
 
 
+def sources(name: str) -> list[Path]:
+    """Return what decides what is built."""
+    return [SOURCE / name / "go.mod", *sorted((SOURCE / name).glob("*.go"))]
+
+
 def build(name: str, folder: Path, home: Path, progress: ConsoleProgress) -> None:
     """Build it into ``folder``."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as scratch:
         module = Path(scratch)
-        for file in ("go.mod", "go.sum"):
-            (module / file).write_bytes((SOURCE / name / file).read_bytes())
+        for file in (*sources(name), SOURCE / name / "go.sum"):
+            (module / file.name).write_bytes(file.read_bytes())
         # A Go of our own, if there has to be one, is the one that builds Kubernetes.
         go = toolchain.find(module, home, progress, os.environ)
         with progress.task(f"building {name} with Go for the tests (minutes, once)") as update:

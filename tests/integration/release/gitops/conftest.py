@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
 import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BUILDER = Path(__file__).parents[3] / "tools" / "gitops" / "build.py"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -181,6 +185,55 @@ class Argo(Applier):
         self.shop.kubectl("delete", kind, name, "--wait=false", "--cascade=foreground")
 
 
+class Engine(Applier):
+    """The real engine of a GitOps controller, in a process that is told when to look."""
+
+    engine: str
+    process: subprocess.Popen[str] | None = None
+
+    def sync(self, manifests: list[Manifest]) -> None:
+        self._ask("sync", manifests)
+
+    def drift(self, manifests: list[Manifest]) -> str:
+        return "; ".join(self._ask("diff", manifests))
+
+    def apply(self, manifests: list[Manifest]) -> None:
+        """The engine does it, and prunes."""
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.communicate(timeout=60)
+
+    def _ask(self, verb: str, manifests: list[Manifest]) -> list[str]:
+        prepared = [self.prepared(copy.deepcopy(m)) for m in manifests]
+        for m in prepared:
+            m["metadata"]["namespace"] = self.shop.namespace
+        (self.folder / "all.yaml").write_text(yaml.safe_dump_all(prepared))
+        if self.process is None:
+            command = [str(program(self.engine)), str(self.shop.cluster.kubeconfig), self.shop.namespace]
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{verb} {self.folder}\n")
+        self.process.stdin.flush()
+        said = json.loads(self.process.stdout.readline())
+        assert not said.get("error"), said["error"]
+        return list(said["changed"] or ())
+
+
+class FluxEngine(Engine):
+    """fluxcd/pkg/ssa as kustomize-controller uses it."""
+
+    engine = "flux"
+
+
+class ArgoEngine(Engine):
+    """argoproj/gitops-engine."""
+
+    engine = "argo"
+    prepared = Argo.prepared
+
+
 def three_way(before: Any, wanted: Any, live: Any, path: str = "") -> list[str]:
     """Return the places where an apply would change the live object: what git says otherwise, or says no more."""
     if isinstance(wanted, dict) and isinstance(live, dict):
@@ -211,8 +264,13 @@ APPLIERS = {
     "flux": Flux,
     "argo": Argo,
 }
+ENGINES = {"flux-engine": FluxEngine, "argo-engine": ArgoEngine}
+"""Built from Go modules for some minutes, and therefore only asked for by ``make test-gitops``."""
 
 
-@pytest.fixture(params=APPLIERS)
-def applier(request: pytest.FixtureRequest, shop: Any, tmp_path: Path) -> Applier:
-    return APPLIERS[request.param](shop, tmp_path)  # type: ignore[abstract]
+@pytest.fixture(params=ENGINES if os.environ.get("COALMINE_GITOPS_ENGINES") else APPLIERS)
+def applier(request: pytest.FixtureRequest, shop: Any, tmp_path: Path) -> Iterator[Applier]:
+    made = {**APPLIERS, **ENGINES}[request.param](shop, tmp_path)  # type: ignore[abstract]
+    yield made
+    if isinstance(made, Engine):
+        made.close()

@@ -67,6 +67,7 @@ def test_a_running_canary_is_neither_reverted_nor_drift_and_goes_without_a_trace
     assert applier.drift(commit(shop, "v1")) == ""
 
     git = commit(shop, "v2")
+    assert applier.drift(git) != ""
     applier.sync(git)
     shop.until(lambda: shop.status["phase"] == "Paused")
     assert applier.drift(git) == ""
