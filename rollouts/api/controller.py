@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from crds.base import Resource
+from rollouts.api.people import Approvals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,8 @@ class InvalidConfigError(ValueError):
 
 class ControllerConfig(Resource):
     """What the controller does for people besides releasing. Secrets are never in it: it names files that hold them."""
+
+    approvals: Approvals = Approvals()
 
 
 def read_config(path: Path | None) -> ControllerConfig:

@@ -11,6 +11,7 @@ from crds.base import Resource, ResourceName, ServiceName
 from crds.schema import Rule, rules
 from mesh.api.trafficsplit import OutlierDetection
 from rollouts.api.analysis import Analysis, ErrorAnalysis, LatencyAnalysis, OnInconclusive, OnOutlierPod
+from rollouts.api.approval import Approval
 from rollouts.api.configuration import ConfigChanges
 from rollouts.api.hooks import Hooks
 from rollouts.api.lifecycle import RollbackWindow
@@ -26,7 +27,7 @@ from rollouts.api.status import (
     Version,
     WeightStatus,
 )
-from rollouts.api.steps import DEFAULT_STEPS, Approval, Pause, Step
+from rollouts.api.steps import DEFAULT_STEPS, Pause, Step
 from rollouts.api.strategies import SessionAffinity, Strategy
 from rollouts.api.writeback import GitWriteBack
 
@@ -120,6 +121,10 @@ class RolloutSpec(Resource):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = DEFAULT_STEPS
+    promotion_approval: Annotated[
+        Approval | None,
+        Field(description="Whom to ask after all steps have passed, before the canary is promoted; nobody by default."),
+    ] = None
     analysis: Annotated[Analysis, Field(description="How each setWeight step is judged.")] = Analysis()
     slos: Slos = ()
     watch: Annotated[Watch, Field(description="What is watched after all steps have passed; off by default.")] = Watch()

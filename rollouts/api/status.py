@@ -10,6 +10,7 @@ from pydantic import Field
 from crds.base import Resource
 from crds.schema import list_map
 from mesh.api.trafficsplit import Condition
+from rollouts.api.approval import ApprovalStatus, GateDecision
 from rollouts.api.preflight import PreflightStatus
 
 __all__ = ["EvidenceStatus", "HistoryEntry", "Outcome", "Phase", "RolloutStatus", "Version", "WeightStatus"]
@@ -98,6 +99,13 @@ class HistoryEntry(Resource):
     reason: str
     started_at: str
     ended_at: str
+    approvals: Annotated[
+        tuple[GateDecision, ...],
+        Field(
+            description="What people decided at its gates, in order.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
 
 
 class RolloutStatus(Resource):
@@ -133,6 +141,7 @@ class RolloutStatus(Resource):
             json_schema_extra=list_map("check"),
         ),
     ] = ()
+    approval: Annotated[ApprovalStatus | None, Field(description="What people are asked now.")] = None
     failed_revision: Annotated[
         str | None,
         Field(description="The revision that was taken back last; not tried again until it changes or is retried."),

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from crds.base import Duration, Resource
 from crds.schema import Rule, rules
+from rollouts.api.approval import Approval
 from rollouts.api.matching import MAX_MATCHES, RequestMatch
 
 __all__ = [
@@ -44,12 +45,6 @@ class Pause(Resource):
     duration: Annotated[
         Duration | None, Field(description="How long (30s, 5m, 1h30m); without it, until somebody resumes.")
     ] = None
-
-
-class Approval(Resource):
-    """Wait until somebody approves."""
-
-    message: Annotated[str, Field(max_length=1024, description="Shown to whoever is asked.")] = ""
 
 
 class SetHeaderRoute(Resource):
@@ -155,7 +150,7 @@ class Step(Resource):
     pause: Annotated[
         Pause | None, Field(description="Wait for a time, or until resumed when it has no duration (pause: {}).")
     ] = None
-    approval: Annotated[Approval | None, Field(description="Wait until somebody approves.")] = None
+    approval: Annotated[Approval | None, Field(description="Wait until enough people approve.")] = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Step:
