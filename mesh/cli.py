@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import Any
 
 import click
 
+from crds.logs import FORMATS, LogFormat, configure
 from mesh.ca.roots import SecretError
 from mesh.inspect.commands import COMMANDS
 from mesh.inspect.injection import injection_options
@@ -123,12 +123,17 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--pod-name", envvar="POD_NAME", default="", help="The control plane's own pod, so that `coalmine mesh` finds it."
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="Lines for people, or one JSON object a line. See docs/operations.md.",
+)
 @click.option("--verbose", is_flag=True, help="Say more.")
-def serve_command(*, verbose: bool, **options: Any) -> None:
+def serve_command(*, log_format: LogFormat, verbose: bool, **options: Any) -> None:
     """Run the control plane."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
+    configure(log_format, packages=("mesh",), verbose=verbose)
     options["xds_advertise"] = options["xds_advertise"] or options["xds_address"]
     options["tracing_otlp"] = options["tracing_otlp"] or ""
     options["webhook_url"] = options["webhook_url"] or f"https://{options['webhook_address']}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import yaml
 
+from crds.logs import FORMATS, LogFormat, configure
 from rollouts.api.admission import Hold, policy_objects
 from rollouts.api.floors import AUTOSCALERS, floor_policy_objects
 
@@ -74,7 +75,10 @@ def policy(version: str) -> None:
     help="File with the bearer token that senders of metrics have to show.",
 )
 @click.option(
-    "--health-address", default="127.0.0.1:15090", show_default=True, help="HOST:PORT of /healthz and /readyz."
+    "--health-address",
+    default="127.0.0.1:15090",
+    show_default=True,
+    help="HOST:PORT of /healthz, /readyz and /metrics.",
 )
 @click.option(
     "--max-releases",
@@ -118,6 +122,13 @@ def policy(version: str) -> None:
     type=_FILE,
     help="YAML file: approvals, notifications, dashboard. See docs/controller.md.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="Lines for people, or one JSON object a line. See docs/operations.md.",
+)
 @click.option("--verbose", is_flag=True, help="Log every request that writes, conflict and retry too.")
 def run(  # noqa: PLR0917 - click passes them by name
     kubeconfig: Path | None,
@@ -138,6 +149,7 @@ def run(  # noqa: PLR0917 - click passes them by name
     lease_namespace: str | None,
     lease_seconds: int,
     config_file: Path | None,
+    log_format: LogFormat,
     *,
     leader_elect: bool | None,
     verbose: bool,
@@ -148,9 +160,7 @@ def run(  # noqa: PLR0917 - click passes them by name
     from rollouts.wiring.run import Options  # noqa: PLC0415 - kopf and aiohttp load only where they are needed
     from rollouts.wiring.run import run as run_controller  # noqa: PLC0415
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for package in ("rollouts", "analysis"):
-        logging.getLogger(package).setLevel(logging.DEBUG if verbose else logging.INFO)
+    configure(log_format, packages=("rollouts", "analysis"), verbose=verbose)
     logging.getLogger("kopf").setLevel(logging.WARNING)
     elects = kubeconfig is None if leader_elect is None else leader_elect
     lease = LeaseSettings(lease_namespace or own_namespace(), lease_name, lease_seconds) if elects else None

@@ -106,6 +106,11 @@ class Notes(Resource):
     number: int = 0
     announcements: tuple[Announcement, ...] = ()
 
+    @property
+    def release(self) -> str:
+        """The present release's name in logs: its revision and when it began; empty without one."""
+        return f"{self.target}-{self.began:.0f}" if self.open else ""
+
     @classmethod
     def read(cls, internal: dict[str, Any]) -> Notes:
         """Return the notes that a status holds. Fields of another version of the controller are dropped."""

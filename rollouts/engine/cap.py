@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rollouts.engine.cache import Cache, Key
 
-__all__ = ["Cap"]
+__all__ = ["Cap", "is_under_way"]
 
 _NAMED = 3
 _IDLE = RESTING | {State.INITIALIZING, State.RESTORING}
@@ -32,7 +32,7 @@ class Cap:
     def note(self, key: Key, internal: Mapping[str, Any]) -> None:
         """Note what was decided for a Rollout; call it before anything else is decided."""
         if self._most is not None:
-            self._decided[key] = _is_under_way(internal)
+            self._decided[key] = is_under_way(internal)
 
     def forget(self, key: Key) -> None:
         """Forget a Rollout."""
@@ -53,8 +53,9 @@ class Cap:
 
     def _is_under_way(self, key: Key, body: Mapping[str, Any]) -> bool:
         decided = self._decided.get(key)
-        return _is_under_way((body.get("status") or {}).get("internal") or {}) if decided is None else decided
+        return is_under_way((body.get("status") or {}).get("internal") or {}) if decided is None else decided
 
 
-def _is_under_way(internal: Mapping[str, Any]) -> bool:
+def is_under_way(internal: Mapping[str, Any]) -> bool:
+    """Return whether a Rollout's memory (``status.internal``) says that a release is under way."""
     return Notes.read(dict(internal)).state not in _IDLE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,9 +53,15 @@ class NotLeaderError(KubeError):
 class Kube:
     """A connection to the API server that speaks plain JSON objects."""
 
-    def __init__(self, api: client.ApiClient, left: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        api: client.ApiClient,
+        left: Callable[[], float] | None = None,
+        answered: Callable[[str, int, float], None] | None = None,
+    ) -> None:
         self._api = api
         self._left = left
+        self._answered = answered
 
     def guarded(self, left: Callable[[], float]) -> Kube:
         """Return the same connection for one who writes only while it leads.
@@ -62,7 +69,7 @@ class Kube:
         Args:
             left: For how many more seconds it surely does.
         """
-        return Kube(self._api, left)
+        return Kube(self._api, left, self._answered)
 
     def _patience(self, method: str) -> float:
         """Return how long a request may take: a write no longer than the lease surely holds."""
@@ -100,11 +107,17 @@ class Kube:
         patience = self._patience(method)
         if method != "GET":
             _LOG.debug("%s %s", method, path)
+        code, began = 0, time.monotonic()
         try:
             answer = await self._api.call_api(method, url, headers, sent, post, _request_timeout=patience)
+            code = int(answer.status)
+            data = await answer.read()  # type: ignore[no-untyped-call]
         except client.ApiException as error:
-            raise _refusal(int(error.status or 0), str(error.body or error.reason)) from None
-        data = await answer.read()  # type: ignore[no-untyped-call]
+            code = int(error.status or 0)
+            raise _refusal(code, str(error.body or error.reason)) from None
+        finally:
+            if self._answered is not None:
+                self._answered(method, code, time.monotonic() - began)
         if answer.status == _NOT_FOUND:
             return None
         if answer.status >= _ERRORS_FROM:
@@ -123,11 +136,14 @@ def _refusal(status: int, body: str) -> KubeError:
 
 
 @asynccontextmanager
-async def connect(kubeconfig: Path | None) -> AsyncIterator[Kube]:
+async def connect(
+    kubeconfig: Path | None, answered: Callable[[str, int, float], None] | None = None
+) -> AsyncIterator[Kube]:
     """Connect with a kubeconfig file, or inside a pod with its service account.
 
     Args:
         kubeconfig: None in a pod.
+        answered: Told of each request: its verb, the answer's code (0 where none came), and the seconds it took.
     """
     configuration = client.Configuration()
     if kubeconfig is None:
@@ -137,7 +153,7 @@ async def connect(kubeconfig: Path | None) -> AsyncIterator[Kube]:
             config_file=str(kubeconfig), client_configuration=configuration, persist_config=False
         )
     async with client.ApiClient(configuration) as api:
-        yield Kube(api)
+        yield Kube(api, answered=answered)
 
 
 _PLURALS: Final = {

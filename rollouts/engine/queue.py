@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from rollouts.engine.cache import Key
+    from rollouts.engine.meters import Meters
 
 __all__ = ["WorkQueue"]
 
@@ -25,21 +27,32 @@ class WorkQueue:
     """
 
     def __init__(
-        self, reconcile: Callable[[Key], Awaitable[float | None]], on_error: Callable[[Key, Exception], None]
+        self,
+        reconcile: Callable[[Key], Awaitable[float | None]],
+        on_error: Callable[[Key, Exception], None],
+        meters: Meters | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a queue.
 
         Args:
             reconcile: Returns after how many seconds it wants to run again; None to wait for a trigger.
             on_error: Told of each failure, before the back-off.
+            meters: Counts the runs.
+            clock: Seconds, by which it is told how late they begin.
         """
         self._reconcile = reconcile
         self._on_error = on_error
+        self._meters = meters
+        self._clock = clock
+        self._due: dict[Key, float] = {}
         self._wanted: dict[Key, asyncio.Event] = {}
         self._workers: dict[Key, asyncio.Task[None]] = {}
 
     def trigger(self, key: Key) -> None:
         """Ask for a run."""
+        now = self._clock()
+        self._due[key] = min(self._due.get(key, now), now)
         self._wanted.setdefault(key, asyncio.Event()).set()
         if key not in self._workers:
             self._workers[key] = asyncio.create_task(self._work(key), name=f"rollout {key[0]}/{key[1]}")
@@ -47,8 +60,14 @@ class WorkQueue:
     def forget(self, key: Key) -> None:
         """End a key's worker after its present run."""
         self._wanted.pop(key, None)
+        self._due.pop(key, None)
         if worker := self._workers.pop(key, None):
             worker.cancel()
+
+    @property
+    def depth(self) -> int:
+        """How many keys are to be run and are not yet."""
+        return sum(wanted.is_set() for wanted in self._wanted.values())
 
     async def close(self) -> None:
         """End all workers."""
@@ -61,18 +80,30 @@ class WorkQueue:
         wanted = self._wanted[key]
         failures = 0
         after: float | None = None
+        clock = self._clock
         while True:
+            if after is not None:
+                self._due[key] = min(self._due.get(key, clock() + after), clock() + after)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(after):
                     await wanted.wait()
             wanted.clear()
+            began = clock()
+            waited = began - self._due.pop(key, began)
             try:
                 after = await self._reconcile(key)
+                self._count(waited, clock() - began, failed=False)
             except Exception as error:  # noqa: BLE001 - whatever it is, the others go on and this one tries again
+                self._count(waited, clock() - began, failed=True)
                 self._on_error(key, error)
                 after = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
                 failures += 1
                 await asyncio.sleep(after)
+                self._due.pop(key, None)  # nobody is late who was told to wait
                 after = 0.0
             else:
                 failures = 0
+
+    def _count(self, waited: float, took: float, *, failed: bool) -> None:
+        if self._meters is not None:
+            self._meters.looked(waited=waited, took=took, failed=failed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from crds import logs
 from rollouts.api.names import GROUP, VERSION
 from rollouts.api.rollout import Analysis
 from rollouts.core.actions import ClearFailed
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from rollouts.engine.kube import Kube
     from rollouts.engine.measure import Known
     from rollouts.engine.measuring import Tools
+    from rollouts.engine.meters import Meters
     from rollouts.routers.base import Router
 
 __all__ = ["Reconciler"]
@@ -69,6 +71,7 @@ class Reconciler:
         trigger: Callable[[Key], None],
         instance: str,
         most_releases: int | None = None,
+        meters: Meters | None = None,
     ) -> None:
         """Make one.
 
@@ -80,6 +83,7 @@ class Reconciler:
             trigger: Asks for another pass over a Rollout.
             instance: This process's name, for Events.
             most_releases: How many releases there may be at once; None for any number.
+            meters: Counts decisions.
         """
         self._cache = cache
         self._kube = kube
@@ -96,6 +100,7 @@ class Reconciler:
         self._clock = tools.clock
         self._instance = instance
         self._cap = Cap(most_releases)
+        self._meters = meters
         self._preflight = PreflightReader(kube, cache, router, tools.clock)
         self._written: dict[Key, tuple[str, dict[str, Any]]] = {}
         self._wrote_at: dict[Key, float] = {}
@@ -115,6 +120,7 @@ class Reconciler:
             await self.forget(key)
             return None
         subject = subject_of(body)
+        logs.bind(rollout="/".join(key), revision=subject.notes.target, release=subject.notes.release)
         if body["metadata"].get("deletionTimestamp") and not subject.deleting:
             return None
         observed = gather(
@@ -182,8 +188,16 @@ class Reconciler:
         # What an earlier process decided may push out what it had no time to tell.
         await self._tell(subject, subject.notes.announcements)
         await self._write_status(key, body, subject, plan.status)
+        self._count(subject, plan)
         await self._tell(subject, plan.events)
         await self._apply(key, subject, (a for a in plan.actions if not isinstance(a, ClearFailed)))
+
+    def _count(self, subject: Subject, plan: Plan) -> None:
+        if self._meters is not None:
+            self._meters.decided(a.reason for a in plan.events if a.number > subject.notes.number)
+            if plan.status.history is not subject.status.history:
+                known = subject.status.history
+                self._meters.ended(entry.outcome for entry in plan.status.history if entry not in known)
 
     async def _tell(self, subject: Subject, announcements: Iterable[Announcement]) -> None:
         for announcement in announcements:

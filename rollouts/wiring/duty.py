@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from rollouts.engine.cache import Cache, Key
+    from rollouts.engine.meters import Meters
     from rollouts.engine.reconciler import Reconciler
 
 __all__ = ["Duty"]
@@ -26,6 +27,7 @@ class Duty:
         make: Callable[[Callable[[Key], None]], Reconciler],
         prepare: Callable[[], Awaitable[None]],
         began: Callable[[], None],
+        meters: Meters | None = None,
     ) -> None:
         """Make one that is off duty.
 
@@ -34,13 +36,25 @@ class Duty:
             make: Makes a term's reconciler, given what triggers a Rollout.
             prepare: Done first in each term.
             began: Called when a term has begun.
+            meters: Counts the looks.
         """
         self._cache = cache
         self._make = make
         self._prepare = prepare
         self._began = began
+        self._meters = meters
         self._queue: WorkQueue | None = None
         self._warm = asyncio.Event()
+
+    @property
+    def serving(self) -> bool:
+        """Whether a term is under way."""
+        return self._queue is not None
+
+    @property
+    def waiting(self) -> int:
+        """How many Rollouts are to be looked at and are not yet."""
+        return self._queue.depth if self._queue is not None else 0
 
     def trigger(self, key: Key) -> None:
         """Ask for a look at a Rollout."""
@@ -72,7 +86,7 @@ class Duty:
         """Reconcile until cancelled."""
         await self._prepare()
         reconciler = self._make(self.trigger)
-        queue = WorkQueue(reconciler.reconcile, reconciler.failed)
+        queue = WorkQueue(reconciler.reconcile, reconciler.failed, self._meters)
         try:
             self._queue = queue
             for key in list(self._cache.rollouts):

@@ -25,10 +25,13 @@ from rollouts.api.admission import Hold
 from rollouts.api.controller import ControllerConfig
 from rollouts.api.floors import AUTOSCALERS
 from rollouts.engine.cache import Cache
+from rollouts.engine.courier import Surroundings
 from rollouts.engine.hold import choose_hold, install_policy, install_webhook
 from rollouts.engine.kube import connect
 from rollouts.engine.leader import Elector, LeaseSettings
 from rollouts.engine.measuring import Tools
+from rollouts.engine.meters import Meters
+from rollouts.engine.outbox import Outbox
 from rollouts.engine.reconciler import Reconciler
 from rollouts.engine.scaling import floor_of
 from rollouts.engine.scope import check_hold, nothing_to_release, sees_cluster_templates
@@ -38,6 +41,8 @@ from rollouts.handlers.hold import make_app, serve_hold
 from rollouts.handlers.watches import RESOURCES, operate, watches
 from rollouts.routers.coalmine import CoalmineRouter
 from rollouts.wiring.duty import Duty
+from rollouts.wiring.sinks import open_sinks
+from rollouts.wiring.metrics import Facts, add_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -88,10 +93,12 @@ async def run(options: Options) -> None:
         loop.add_signal_handler(number, stop.set)
     if options.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(options.kubeconfig)  # kopf's own loader reads it from there
+    meters = Meters()
     async with contextlib.AsyncExitStack() as stack:
-        kube = await stack.enter_async_context(connect(options.kubeconfig))
+        kube = await stack.enter_async_context(connect(options.kubeconfig, meters.answered))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        elector = _elector(kube, options)
+        identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4()}"
+        elector = Elector(kube, options.lease, identity) if options.lease else None  # without one, it is the only one
         writer = kube.guarded(elector.left) if elector else kube
         cache = Cache()
         install = await _hold(writer, options, stack, cache)
@@ -102,7 +109,12 @@ async def run(options: Options) -> None:
             clock=time.time,
         )
 
+        quiet = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        sinks = open_sinks(options.config, quiet)
+
         def reconciler(trigger: Callable[[Key], None]) -> Reconciler:
+            instance = socket.gethostname()
+            around = Surroundings(writer, instance, time.time, *([elector.left] if elector else []))
             return Reconciler(
                 cache=cache,
                 kube=writer,
@@ -111,12 +123,23 @@ async def run(options: Options) -> None:
                 trigger=trigger,
                 instance=socket.gethostname(),
                 most_releases=options.max_releases,
+                meters=meters,
             )
 
         if options.namespaces:
             install = functools.partial(check_hold, kube, options.hold)
-        duty = Duty(cache, reconciler, install, ready.set)
-        await _serve_health(options.health_address, ready, stack)
+        duty = Duty(cache, reconciler, install, ready.set, meters)
+
+        def facts() -> Facts:
+            return Facts(
+                identity=identity,
+                leads=duty.serving,
+                waiting=duty.waiting,
+                most_releases=options.max_releases,
+                pending={},
+            )
+
+        await _serve_health(options.health_address, ready, stack, lambda app: add_metrics(app, meters, cache, facts))
         cache.cluster_templates = await sees_cluster_templates(kube, options.namespaces)
         if not cache.cluster_templates:
             _LOG.info("ClusterAnalysisTemplates are not read: this controller may not list and watch them")
@@ -132,12 +155,6 @@ async def run(options: Options) -> None:
         )
         watching = operate(registry, options.kubeconfig, options.namespaces, stop=stop)
         await _until_stopped(watching, sweep.run(), _act(duty, elector, ready.set))
-
-
-def _elector(kube: Kube, options: Options) -> Elector | None:
-    """Return who says whether this process leads; None where it is the only one."""
-    identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4()}"
-    return Elector(kube, options.lease, identity) if options.lease else None
 
 
 async def _act(duty: Duty, elector: Elector | None, waits: Callable[[], None]) -> None:
@@ -215,8 +232,13 @@ async def _receive(options: Options, stack: contextlib.AsyncExitStack) -> Receiv
     return receiver
 
 
-async def _serve_health(address: str, ready: asyncio.Event, stack: contextlib.AsyncExitStack) -> None:
-    """Serve ``/healthz`` (the process runs) and ``/readyz`` (it knows the cluster, and leads or stands by)."""
+async def _serve_health(
+    address: str,
+    ready: asyncio.Event,
+    stack: contextlib.AsyncExitStack,
+    add_more: Callable[[web.Application], None],
+) -> None:
+    """Serve ``/healthz`` (the process runs), ``/readyz`` (it knows the cluster, and leads or stands by), and more."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok")
@@ -229,6 +251,7 @@ async def _serve_health(address: str, ready: asyncio.Event, stack: contextlib.As
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    add_more(app)
     await _serve(app, address, stack)
 
 

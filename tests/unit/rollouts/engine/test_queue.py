@@ -83,3 +83,64 @@ async def test_what_is_forgotten_runs_no_more():
         await asyncio.sleep(0)
     assert len(runs) == before
     await queue.close()
+
+
+class Looks:
+    """Remembers what was counted."""
+
+    def __init__(self):
+        self.waited, self.failed = [], []
+
+    def looked(self, *, waited, took, failed):
+        assert took >= 0
+        self.waited.append(waited)
+        self.failed.append(failed)
+
+
+async def test_a_look_that_begins_late_is_counted_as_late():
+    looks, now = Looks(), [100.0]
+    first, thrice, release = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def reconcile(_):
+        match len(looks.waited):
+            case 0:
+                first.set()
+                await release.wait()
+                return None
+            case 1:
+                return 0.0
+        thrice.set()
+        return None
+
+    queue = WorkQueue(reconcile, lambda *_: None, looks, clock=lambda: now[0])
+    queue.trigger(KEY)
+    await first.wait()
+    assert queue.depth == 0
+    queue.trigger(KEY)
+    now[0] = 107.0
+    queue.trigger(KEY)
+    assert queue.depth == 1, "it is wanted, and the one before goes on"
+    release.set()
+    await asyncio.wait_for(thrice.wait(), 5)
+    await asyncio.sleep(0)
+    assert (looks.waited, looks.failed) == ([0.0, 7.0, 0.0], [False] * 3)
+    await queue.close()
+
+
+async def test_a_look_that_fails_is_counted_and_its_pause_is_not_lateness():
+    looks, now, done = Looks(), [100.0], asyncio.Event()
+
+    async def reconcile(_):
+        if not looks.failed:
+            raise RuntimeError("no")
+        done.set()
+
+    queue = WorkQueue(reconcile, lambda *_: None, looks, clock=lambda: now[0])
+    queue.trigger(KEY)
+    await asyncio.sleep(0)
+    queue.trigger(KEY)
+    now[0] = 107.0  # while it waits before it tries again
+    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.sleep(0)
+    assert (looks.waited, looks.failed) == ([0.0, 0.0], [True, False])
+    await queue.close()
