@@ -30,10 +30,11 @@ from rollouts.engine.kube import ConflictError
 from rollouts.engine.measuring import Measuring, Order
 from rollouts.engine.preflight_facts import PreflightReader
 from rollouts.engine.scaling import Scaling
+from rollouts.engine.transitions import transitions_of
 from rollouts.engine.writeback import WriteBacks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from analysis.model.counts import Arm
     from rollouts.api.rollout import RolloutStatus
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from rollouts.engine.measure import Known
     from rollouts.engine.measuring import Tools
     from rollouts.engine.meters import Meters
+    from rollouts.engine.outbox import Outbox
     from rollouts.routers.base import Router
 
 __all__ = ["Reconciler"]
@@ -71,6 +73,7 @@ class Reconciler:
         trigger: Callable[[Key], None],
         instance: str,
         most_releases: int | None = None,
+        outbox: Outbox | None = None,
         meters: Meters | None = None,
     ) -> None:
         """Make one.
@@ -83,6 +86,7 @@ class Reconciler:
             trigger: Asks for another pass over a Rollout.
             instance: This process's name, for Events.
             most_releases: How many releases there may be at once; None for any number.
+            outbox: Tells transitions to people; it is closed with this. None where there is nobody to tell.
             meters: Counts decisions.
         """
         self._cache = cache
@@ -101,6 +105,7 @@ class Reconciler:
         self._instance = instance
         self._cap = Cap(most_releases)
         self._meters = meters
+        self._outbox = outbox
         self._preflight = PreflightReader(kube, cache, router, tools.clock)
         self._written: dict[Key, tuple[str, dict[str, Any]]] = {}
         self._wrote_at: dict[Key, float] = {}
@@ -163,11 +168,15 @@ class Reconciler:
         self._preflight.forget(key)
         await self._hooks.forget(key)
         await self._write_backs.forget(key)
+        if self._outbox:
+            await self._outbox.forget(key)
         if measuring := self._measuring.pop(key, None):
             await measuring.close()
 
     async def close(self) -> None:
         """Store what was measured, and end."""
+        if self._outbox:
+            await self._outbox.close()
         await self._hooks.close()
         await self._write_backs.close()
         for measuring in self._measuring.values():
@@ -186,10 +195,12 @@ class Reconciler:
     async def _carry_out(self, key: Key, body: Mapping[str, Any], subject: Subject, plan: Plan) -> None:
         await self._apply(key, subject, (a for a in plan.actions if isinstance(a, ClearFailed)))
         # What an earlier process decided may push out what it had no time to tell.
-        await self._tell(subject, subject.notes.announcements)
+        await self._tell(subject, subject.notes.announcements, body.get("status") or {})
+        if self._outbox and plan.events:
+            await self._outbox.kept(subject.uid, plan.events[0].number - 1)
         await self._write_status(key, body, subject, plan.status)
         self._count(subject, plan)
-        await self._tell(subject, plan.events)
+        await self._tell(subject, plan.events, self._written.get(key, ("", {}))[1].get("status") or {})
         await self._apply(key, subject, (a for a in plan.actions if not isinstance(a, ClearFailed)))
 
     def _count(self, subject: Subject, plan: Plan) -> None:
@@ -199,7 +210,9 @@ class Reconciler:
                 known = subject.status.history
                 self._meters.ended(entry.outcome for entry in plan.status.history if entry not in known)
 
-    async def _tell(self, subject: Subject, announcements: Iterable[Announcement]) -> None:
+    async def _tell(self, subject: Subject, announcements: Sequence[Announcement], status: Mapping[str, Any]) -> None:
+        if self._outbox and (new := [a for a in announcements if a.number > self._outbox.taken(subject.uid)]):
+            self._outbox.take(subject, transitions_of(self._cache, subject, new, status))
         for announcement in announcements:
             if announcement.number > self._posted.get(subject.uid, 0):
                 if self._clock() - announcement.at < _MOST_EVENTS_AGE:

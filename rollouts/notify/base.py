@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LaterError", "RefusedError", "Sink", "Transition"]
+__all__ = ["DoubtfulError", "LaterError", "RefusedError", "Sink", "Transition", "UnclearError"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Transition:
         note: In words.
         status: The Rollout's status at that time, as the API server stores it, without ``internal``.
         annotations: The Rollout's and its Deployment's (which win), e.g. ``coalmine.dev/commit``.
+        labels: The Rollout's.
     """
 
     namespace: str
@@ -38,6 +39,7 @@ class Transition:
     note: str
     status: Mapping[str, Any] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class LaterError(Exception):
@@ -54,6 +56,14 @@ class LaterError(Exception):
 
 class RefusedError(Exception):
     """It will never be taken: whoever set this up has to mend it. The message names the setting and the fix."""
+
+
+class DoubtfulError(RefusedError):
+    """An earlier try may have been delivered and the service has no means to find out: it is not told again."""
+
+
+class UnclearError(Exception):
+    """It may have been delivered: the connection broke, or the time was over, between sending and the answer."""
 
 
 class Sink(Protocol):
@@ -82,4 +92,7 @@ class Sink(Protocol):
         Raises:
             LaterError: It was not delivered now.
             RefusedError: It never will be.
+            DoubtfulError: ``doubtful``, and nothing tells whether it was delivered.
+            UnclearError: It may have been delivered; it is called again, with ``doubtful``. So does any other error,
+                a few times.
         """

@@ -41,8 +41,8 @@ from rollouts.handlers.hold import make_app, serve_hold
 from rollouts.handlers.watches import RESOURCES, operate, watches
 from rollouts.routers.coalmine import CoalmineRouter
 from rollouts.wiring.duty import Duty
-from rollouts.wiring.sinks import open_sinks
 from rollouts.wiring.metrics import Facts, add_metrics
+from rollouts.wiring.sinks import open_sinks
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -121,8 +121,9 @@ async def run(options: Options) -> None:
                 router=CoalmineRouter(),
                 tools=tools,
                 trigger=trigger,
-                instance=socket.gethostname(),
+                instance=instance,
                 most_releases=options.max_releases,
+                outbox=Outbox(sinks, around) if sinks else None,
                 meters=meters,
             )
 
