@@ -190,6 +190,11 @@ class Context:
     # --- steps ----------------------------------------------------------------------------------------------------
 
     @property
+    def held(self) -> bool:
+        """Whether ``spec.paused``, or somebody, keeps a release where it is."""
+        return self.spec.paused or self.notes.on_hold
+
+    @property
     def index(self) -> int:
         """The present step, from 0; -1 before the first."""
         return -1 if self.status.step_index is None else self.status.step_index

@@ -10,6 +10,7 @@ from rollouts.api.names import (
     ABORT_ANNOTATION,
     APPROVE_ANNOTATION,
     FINALIZER,
+    PAUSE_ANNOTATION,
     PROMOTE_ANNOTATION,
     RESUME_ANNOTATION,
     RETRY_ANNOTATION,
@@ -28,6 +29,7 @@ from rollouts.core.machine import State
 from rollouts.core.naming import Names, names_of
 from rollouts.core.observed import Observed, stamp
 from rollouts.core.outliers import replace_once
+from rollouts.core.pausing import follow_pause
 from rollouts.core.preflight.review import review
 from rollouts.core.problems import first_problem
 from rollouts.core.report import report
@@ -42,6 +44,7 @@ __all__ = ["COMMANDS", "decide"]
 COMMANDS: Final = (
     ABORT_ANNOTATION,
     APPROVE_ANNOTATION,
+    PAUSE_ANNOTATION,
     PROMOTE_ANNOTATION,
     RESUME_ANNOTATION,
     RETRY_ANNOTATION,
@@ -87,7 +90,7 @@ def decide(observed: Observed, now: float) -> Plan:
 
 def _run(c: Context) -> Context:
     """Follow the machine as far as the observation carries."""
-    c = review(replace_once(settle(c)))
+    c = follow_pause(review(replace_once(settle(c))))
     for _ in range(_MOST_TRANSITIONS):
         signal = first_signal(c)
         if signal is None:

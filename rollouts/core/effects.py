@@ -163,6 +163,7 @@ def _begun(c: Context, _signal: Signal) -> Context:
         began=c.now,
         weight=0,
         step_starts=(),
+        on_hold=False,
         forced=False,
         proven="",
         replaced=None,
@@ -194,7 +195,7 @@ def _finished(c: Context, signal: Signal) -> Context:
 
 
 def _forced(c: Context, signal: Signal) -> Context:
-    return c.noted(outcome="Promoted", reason=signal.why, forced=True)
+    return c.noted(outcome="Promoted", reason=signal.why, forced=True, on_hold=False)
 
 
 def _scaled(c: Context, _signal: Signal) -> Context:

@@ -96,7 +96,7 @@ def plan_hooks(c: Context, held: Signal | None) -> Context:
     c = _tidied(c)
     if c.problem is not None or c.notes.forced:
         return c
-    if in_judged_step(c) and not c.spec.paused:
+    if in_judged_step(c) and not c.held:
         c = _begun(c, wanted_at(c, Point.DURING_STEP), place_of(c))
     return _begun(c, awaited(c, held), place_of(c)) if held else c
 

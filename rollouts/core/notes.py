@@ -66,6 +66,7 @@ class Notes(Resource):
         weight: The canary's weight that is asked for now, percent.
         step_starts: When each weight step so far began: every proxy had acknowledged it.
         quiet_since: When the canary's weight was seen to be 0 at every proxy.
+        on_hold: Somebody stopped the release where it is (annotation ``coalmine.dev/pause``).
         forced: Somebody asked for promotion without waiting for evidence; the guards are off.
         proven: The evidence by which a step before this one was passed, in words; empty where none was.
         replaced: The one canary pod that was replaced because it alone was worse.
@@ -92,6 +93,7 @@ class Notes(Resource):
     weight: int = 0
     step_starts: tuple[float, ...] = ()
     quiet_since: float | None = None
+    on_hold: bool = False
     forced: bool = False
     proven: str = ""
     replaced: ReplacedPod | None = None

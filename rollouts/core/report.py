@@ -43,7 +43,7 @@ def report(c: Context) -> RolloutStatus:
 def _phase(c: Context) -> Phase:
     if c.problem is not None and c.notes.state is not State.RESTORING:
         return Phase.STALLED
-    if c.spec.paused and c.notes.state in RELEASE:
+    if c.held and c.notes.state in RELEASE:
         return Phase.PAUSED
     if blocking(c):
         return Phase.STALLED

@@ -69,8 +69,9 @@ def message(c: Context) -> str:
     if c.problem is not None and c.notes.state not in {State.RESTORING, State.GONE}:
         return c.problem.message
     text = with_hooks(c, _MESSAGES[c.notes.state](c))
-    if c.spec.paused and c.notes.state in RELEASE:
-        text = f"paused by spec.paused; the guards stay on. {text}"
+    if c.held and c.notes.state in RELEASE:
+        by = "spec.paused" if c.spec.paused else "annotation coalmine.dev/pause until coalmine.dev/resume is set"
+        text = f"paused by {by}; the guards stay on. {text}"
     return text
 
 

@@ -25,7 +25,7 @@ def skipped(c: Context) -> Signal | None:
 
 def recently_good(c: Context) -> Signal | None:
     """Was the revision stable a short while ago, and nothing said against it since?"""
-    if c.spec.rollback_window is None or c.spec.paused or not may_start(c):
+    if c.spec.rollback_window is None or c.held or not may_start(c):
         return None
     entry = _replacement_of(c, c.notes.target)
     if entry is None:

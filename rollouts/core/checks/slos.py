@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollouts.api.names import PROMOTE_ANNOTATION, SKIP_ANNOTATION
-from rollouts.core.checks.steps import acknowledged, held_by_spec
+from rollouts.core.checks.steps import acknowledged
 from rollouts.core.context import Context, Signal
 from rollouts.core.machine import Event, State
 from rollouts.core.slos import watch_left
@@ -38,7 +38,7 @@ def watched(c: Context) -> Signal | None:
     for annotation in (SKIP_ANNOTATION, PROMOTE_ANNOTATION):
         if c.asked(annotation):
             return Signal(Event.WATCHED, f"the watch is ended: annotation {annotation} was set")
-    if held_by_spec(c) or watch_left(c) > 0:
+    if c.held or watch_left(c) > 0:
         return None
     blind = f", but {c.o.measured.problem}" if c.o.measured.problem else ""
     return Signal(Event.WATCHED, f"nothing was found while spec.watch lasted{blind}")

@@ -20,7 +20,6 @@ __all__ = [
     "acknowledged",
     "approved",
     "canary_started",
-    "held_by_spec",
     "next_step",
     "passed",
     "pause_over",
@@ -44,20 +43,15 @@ def next_step(c: Context, why: str) -> Signal:
     return Signal(Event.NEXT_APPROVAL, f"{place}: {message or why}")
 
 
-def held_by_spec(c: Context) -> bool:
-    """Return whether ``spec.paused`` keeps a release where it is."""
-    return c.spec.paused
-
-
 def canary_started(c: Context) -> Signal | None:
     """Do the canary's first pods run, and is all that traffic needs as it must be?"""
-    ready = not held_by_spec(c) and may_start(c) and c.canary_can_take
+    ready = not c.held and may_start(c) and c.canary_can_take
     return next_step(c, "the canary's first pods are ready") if ready else None
 
 
 def scaled(c: Context) -> Signal | None:
     """Has the canary the capacity for the weight that comes?"""
-    if held_by_spec(c) or not c.canary_can_take or not baseline_ready(c):
+    if c.held or not c.canary_can_take or not baseline_ready(c):
         return None
     return Signal(Event.SCALED, f"{pods_to_come(c)} canary pods are ready for {c.weight_to_come} % of the requests")
 
@@ -74,7 +68,7 @@ def acknowledged(c: Context) -> Signal | None:
 
 def passed(c: Context) -> Signal | None:
     """Has the step lasted long enough, and does the evidence say go on?"""
-    if held_by_spec(c) or c.in_step < _minimum(c):
+    if c.held or c.in_step < _minimum(c):
         return None
     step = c.step
     if step is not None and not (step.judged and step.duration is None):
@@ -124,7 +118,7 @@ def undecided(c: Context) -> Signal | None:
     limit = c.spec.analysis.max_step_duration
     if c.step is not None and c.step.duration is not None:
         limit = max(limit, c.step.duration)
-    if held_by_spec(c) or c.in_step < limit:
+    if c.held or c.in_step < limit:
         return None
     summary = c.o.measured.verdict.summary if c.o.measured.verdict else c.o.measured.problem or "nothing was judged"
     words = f"no decision within spec.analysis.maxStepDuration: {summary}"
@@ -143,7 +137,7 @@ def pause_over(c: Context) -> Signal | None:
     """Is the pause over?"""
     if c.asked(RESUME_ANNOTATION):
         return next_step(c, "resumed")
-    if held_by_spec(c):
+    if c.held:
         return None
     pause = c.step.pause if c.step else None
     if c.step is not None and (pause is None or pause.duration is None or c.in_state < pause.duration):

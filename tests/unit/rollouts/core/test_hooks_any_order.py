@@ -86,7 +86,7 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
             self.world.wait(then)
 
         def people_agree(self):
-            if self.world.notes.state in {State.PAUSED, State.AWAITING_APPROVAL}:
+            if self.world.notes.on_hold or self.world.notes.state in {State.PAUSED, State.AWAITING_APPROVAL}:
                 self.number += 1
                 self.world.annotate(APPROVE_ANNOTATION, f"yes-{self.number}")
                 self.world.annotate(RESUME_ANNOTATION, f"yes-{self.number}")

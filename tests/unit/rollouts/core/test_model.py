@@ -338,7 +338,7 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
             for n in range(200):
                 if world.gone or (n > 8 and world.notes.state in RESTING and world.canary is None):
                     break
-                if world.notes.state in {State.PAUSED, State.AWAITING_APPROVAL}:
+                if world.notes.on_hold or world.notes.state in {State.PAUSED, State.AWAITING_APPROVAL}:
                     world.annotate(names.APPROVE_ANNOTATION, f"end-{n}")
                     world.annotate(names.RESUME_ANNOTATION, f"end-{n}")
                 if "resume it: kubectl rollout resume" in world.status["message"]:

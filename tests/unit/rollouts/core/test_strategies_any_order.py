@@ -212,7 +212,7 @@ def machine_of(make_world):  # noqa: C901 - one class, one rule for each thing t
                 rested = world.status["phase"] in {"Healthy", "RolledBack"}
                 if world.gone or (rested and world.canary is None and world.baseline is None and n > 40):
                     break
-                if world.notes.state in {State.PAUSED, State.AWAITING_APPROVAL}:
+                if world.notes.on_hold or world.notes.state in {State.PAUSED, State.AWAITING_APPROVAL}:
                     world.annotate(names.APPROVE_ANNOTATION, f"end-{n}")
                     world.annotate(names.RESUME_ANNOTATION, f"end-{n}")
                 if "resume it: kubectl rollout resume" in world.status["message"]:
