@@ -14,7 +14,7 @@ from mesh.api.names import ADMIN_PORT, READY_PORT
 from mesh.proxy.identityfiles import MOUNT, ROOTS_SECRET, TOKEN_SECRET, file_secret
 from mesh.proxy.probes import CHECKED_STATS, probe_resources
 from mesh.xds import standard
-from mesh.xds.telemetry import ANSWERED_BOUNDS_US, ANSWERED_US, SILENT_BOUNDS_MS, SILENT_MS, STATS_PREFIX
+from mesh.xds.telemetry import ANSWERED_BOUNDS_US, ANSWERED_US, EJECTED, SILENT_BOUNDS_MS, SILENT_MS, STATS_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -258,6 +258,7 @@ def _stats_config() -> dict[str, Any]:
                     {"exact": "server.uptime"},
                     {"exact": "control_plane.connected_state"},
                     {"safe_regex": {"regex": CHECKED_STATS}},
+                    {"suffix": EJECTED},
                 ]
             }
         },

@@ -148,6 +148,7 @@ class Report:
         uptime: As Envoy counts it: the whole second in which it reports less the one in which it started.
         totals: Since its start, by series.
         points: Likewise for the standard metrics.
+        ejected: How many endpoints it has ejected now, by the Envoy cluster's name; of those that ever ejected one.
     """
 
     proxy: str
@@ -155,6 +156,7 @@ class Report:
     uptime: int
     totals: Mapping[Series, Counts]
     points: Mapping[Point, Values] = field(default_factory=dict)
+    ejected: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def least_age(self) -> float:

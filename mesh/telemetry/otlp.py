@@ -28,6 +28,7 @@ __all__ = ["SERVICE", "BadReportError", "add_to_server", "decode"]
 SERVICE: Final = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 _POINT_TAGS: Final[dict[str, tuple[str, ...]]] = {standard.PREFIX: standard.TAGS, plaintext.PREFIX: plaintext.TAGS}
 _UPTIME: Final = "server.uptime"
+_CLUSTER: Final = "cluster."
 _COUNTERS: Final = {
     names.REQUESTS: "requests",
     names.REQUEST_ERRORS: "request_errors",
@@ -96,6 +97,7 @@ def decode(request: Any) -> Report:
     proxy, time, uptime = "", 0, -1
     fields: dict[Series, dict[str, Any]] = {}
     points: dict[Point, Values] = {}
+    ejected: dict[str, int] = {}
     for resource in request.resource_metrics:
         proxy = _attribute(resource.resource.attributes, PROXY_ATTRIBUTE) or proxy
         for metric in (metric for scope in getattr(resource, _SCOPES) for metric in scope.metrics):
@@ -111,12 +113,13 @@ def decode(request: Any) -> Report:
                 time, uptime = point.time_unix_nano, point.as_int
             else:
                 _points(points, metric)
+                _ejected(ejected, metric)
     if not proxy:
         raise BadReportError(f"resource attribute {PROXY_ATTRIBUTE} is missing: is this one of our sidecars?")
     if uptime < 0:
         raise BadReportError(f"gauge {_UPTIME} is missing: the bootstrap's stats_matcher must include it")
     totals = {series: Counts(**values) for series, values in fields.items()}
-    return Report(proxy=proxy, time=time / 1e9, uptime=uptime, totals=totals, points=points)
+    return Report(proxy=proxy, time=time / 1e9, uptime=uptime, totals=totals, points=points, ejected=ejected)
 
 
 def _attribute(attributes: Iterable[Any], key: str) -> str:
@@ -147,6 +150,12 @@ def _points(points: dict[Point, Values], metric: Any) -> None:
                 f"histogram {name} has bounds {list(point.explicit_bounds)}: its bootstrap is not ours"
             )
         points[_point(name, point, known)] = (*point.bucket_counts, point.sum)
+
+
+def _ejected(ejected: dict[str, int], metric: Any) -> None:
+    if metric.name.endswith(names.EJECTED):
+        cluster = metric.name.removeprefix(_CLUSTER).removesuffix(names.EJECTED)
+        ejected[cluster] = metric.gauge.data_points[0].as_int
 
 
 def _point(name: str, point: Any, known: Sequence[str]) -> Point:

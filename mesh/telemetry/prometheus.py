@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -15,7 +15,7 @@ from mesh.telemetry.standard import LABELS, TCP_LABELS
 from mesh.xds import standard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from prometheus_client.core import Metric
 
@@ -40,31 +40,42 @@ _TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _Sums = dict[str, list[tuple[tuple[str, ...], "Values"]]]
 
 
-def add_to_app(app: web.Application, metrics: StandardMetrics) -> None:
-    """Add the page."""
+def add_to_app(app: web.Application, metrics: StandardMetrics, own: Callable[[], Sequence[Metric]] = tuple) -> None:
+    """Add the page.
+
+    Args:
+        app: The application.
+        metrics: The standard metrics.
+        own: Returns what the control plane tells of itself.
+    """
+    process = CollectorRegistry()
+    ProcessCollector(registry=process)
 
     async def serve(_: web.Request) -> web.Response:
         # What changes is copied here; the text, up to seconds' work, is made elsewhere.
         sums = {stat: metrics.sums(stat) for stat in (*_COUNTERS, *_HISTOGRAMS)}
-        response = web.Response(body=await asyncio.to_thread(page, sums), headers={"Content-Type": _TYPE})
+        text = await asyncio.to_thread(page, sums, own())
+        response = web.Response(body=text + generate_latest(process), headers={"Content-Type": _TYPE})
         response.enable_compression()
         return response
 
     app.router.add_get("/metrics", serve)
 
 
-def page(sums: _Sums) -> bytes:
-    """Return the sums, by stat of ``mesh.xds.standard``, as text for Prometheus."""
+def page(sums: _Sums, own: Sequence[Metric] = ()) -> bytes:
+    """Return the sums, by stat of ``mesh.xds.standard``, and what else there is as text for Prometheus."""
     registry = CollectorRegistry()
-    registry.register(_Collector(sums))
+    registry.register(_Collector(sums, own))
     return generate_latest(registry)
 
 
 class _Collector(Collector):
-    def __init__(self, sums: _Sums) -> None:
+    def __init__(self, sums: _Sums, own: Sequence[Metric]) -> None:
         self._sums = sums
+        self._own = own
 
     def collect(self) -> Iterator[Metric]:
+        yield from self._own
         for stat, (name, text, labels) in _COUNTERS.items():
             counter = CounterMetricFamily(name, text, labels=labels)
             for values, (total,) in self._sums.get(stat, ()):

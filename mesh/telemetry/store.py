@@ -69,6 +69,7 @@ class TelemetryStore:
         self._measured = measured
         self._proxies: dict[str, ProxyTotals] = {}
         self._seen: dict[str, float] = {}
+        self._ejected: dict[str, Mapping[str, int]] = {}
         self._callers: dict[Host, set[str]] = {}
         # Totals of an Envoy that started before this moment, or before we forgot it, hold what was counted already.
         self._counted_before = clock()
@@ -91,6 +92,10 @@ class TelemetryStore:
         for host in {series.host for series in report.totals}:
             self._callers.setdefault(host, set()).add(report.proxy)
         self._seen[report.proxy] = now
+        if report.ejected:
+            self._ejected[report.proxy] = report.ejected
+        else:
+            self._ejected.pop(report.proxy, None)
         known = self._proxies.get(report.proxy)
         if known is None:
             known = self._proxies[report.proxy] = ProxyTotals()
@@ -129,6 +134,7 @@ class TelemetryStore:
         if (seen := self._seen.pop(proxy, None)) is None:
             return
         del self._proxies[proxy]
+        self._ejected.pop(proxy, None)
         self._retired[proxy] = seen
         self._awaited.discard(proxy)
         if len(self._retired) > MAX_RETIRED:
@@ -207,6 +213,11 @@ class TelemetryStore:
     def proxies(self) -> dict[str, float]:
         """When each known proxy reported last, Unix seconds."""
         return dict(sorted(self._seen.items()))
+
+    @property
+    def ejected(self) -> Mapping[str, Mapping[str, int]]:
+        """How many endpoints each proxy has ejected now, by the Envoy cluster's name."""
+        return self._ejected
 
     def windows(self, host: Host, *, since: float = 0.0, after: int = -1) -> list[Numbered]:
         """Return the host's closed windows, oldest first.

@@ -24,6 +24,7 @@ from mesh.telemetry.edges import Edges
 from mesh.telemetry.standard import StandardMetrics
 from mesh.telemetry.store import TelemetryStore
 from mesh.wiring import debug
+from mesh.wiring import metrics as own
 from mesh.wiring.certificates import add_certificates
 from mesh.wiring.control import Control
 from mesh.wiring.endpoints import PodEndpoints, SliceEndpoints
@@ -148,7 +149,20 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
     stack.push_async_callback(ads.stop)
     check = None if _on_loopback(config.http_address) else reading_middleware(kube, tokens)
     api = http.make_app(store, lambda: control.world is not None and registered.is_set(), check)
-    prometheus.add_to_app(api, metrics)
+    prometheus.add_to_app(
+        api,
+        metrics,
+        lambda: own.families(
+            own.Facts(
+                world=control.world,
+                proxies=_proxies(control, ads) or [],
+                authority=keeper.authority,
+                problems=(*control.problems, *keeper.problems, *watch.problems),
+                bypass=watch.bypass,
+                ejections=store.ejected,
+            )
+        ),
+    )
     add_certificates(api, keeper, ads)
     debug.add_to_app(api, world=lambda: control.world, ads=ads, edges=edges)
     watch.add_to_app(api)

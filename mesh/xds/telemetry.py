@@ -35,6 +35,7 @@ __all__ = [
     "ATTEMPTS",
     "ATTEMPT_ERRORS",
     "BACKEND_TAG",
+    "EJECTED",
     "GRPC_ERRORS",
     "HOST_TAG",
     "POD_TAG",
@@ -56,6 +57,9 @@ ANSWERED_US: Final = "coalmine.answered_us"
 """Histogram of the attempts that were answered, in microseconds: start of the attempt to the end of the answer."""
 SILENT_MS: Final = "coalmine.silent_ms"
 """Histogram of the attempts without an answer, in whole milliseconds (Envoy has no finer duration for those)."""
+
+EJECTED: Final = ".outlier_detection.ejections_active"
+"""How a cluster's gauge of ejected endpoints ends. Envoy sends it only of clusters that have ejected one at some time."""
 
 HOST_TAG: Final = "host"
 """``namespace/service`` that the caller asked for."""

@@ -115,3 +115,11 @@ def test_other_metrics_are_none_of_ours():
 def test_a_report_that_is_not_ours_is_refused(request_, says):
     with pytest.raises(BadReportError, match=says):
         decode(request_.message)
+
+
+def test_ejected_endpoints_are_told_by_the_clusters_name():
+    request = Request()
+    for cluster, count in (("outbound|80||payment.shop.svc.cluster.local", 2), ("inbound|8080", 0)):
+        metric = request.scope.metrics.add(name=f"cluster.{cluster}{names.EJECTED}")
+        metric.gauge.data_points.add(as_int=count)
+    assert decode(request.message).ejected == {"outbound|80||payment.shop.svc.cluster.local": 2, "inbound|8080": 0}

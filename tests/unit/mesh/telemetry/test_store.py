@@ -336,6 +336,17 @@ def test_the_proxies_of_pods_that_are_gone_are_retired(clock, store):
     assert list(store.proxies) == ["shop/b"]
 
 
+def test_what_a_proxy_has_ejected_is_known_as_long_as_it_is_so(clock, store):
+    ejected = {"outbound|80||payment.shop.svc.cluster.local": 1}
+    store.observe(Report("shop/a", clock.now, 1, {}, ejected=ejected))
+    store.observe(Report("shop/b", clock.now, 1, {}, ejected=ejected))
+    assert store.ejected == {"shop/a": ejected, "shop/b": ejected}
+    clock.now += 1
+    store.observe(Report("shop/a", clock.now, 2, {}))
+    store.retire("shop/b")
+    assert store.ejected == {}
+
+
 def test_nobody_waits_for_or_misses_a_retired_proxy(clock, store):
     gone, living = young("shop/a", clock), young("shop/b", clock)
     for proxy in (gone, living):
