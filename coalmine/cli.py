@@ -15,6 +15,7 @@ _SUBCOMMANDS: Final = {
     "controller": ("rollouts.cli", "controller", "Run the controller that judges and promotes releases."),
     "crds": ("coalmine.crds", "crds", "Generate the custom resource definitions."),
     "demo": ("coalmine.demo.cli", "demo", "Watch good and bad releases being promoted and taken back."),
+    "lint": ("coalmine.lint.cli", "lint_command", "Check Rollouts and the mesh's resources in files, without a cluster."),
     "local": ("coalmine.local.cli", "local", "Run a real Kubernetes on this machine."),
     "mesh": ("mesh.cli", "mesh", "Run the mesh's control plane, and ask the mesh."),
 }
