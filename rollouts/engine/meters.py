@@ -98,5 +98,5 @@ class Meters:
         self._answers.labels(verb).observe(seconds)
 
     def told(self, sink: str, result: str) -> None:
-        """Count a try to tell of a transition: ``delivered``, ``later`` (it is tried again) or ``refused`` (for good)."""
+        """Count a try to tell of a transition: ``delivered``, ``later`` (it is tried again), ``unclear``, ``refused``."""
         self._told.labels(sink, result).inc()

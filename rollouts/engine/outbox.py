@@ -80,6 +80,15 @@ class Outbox:
         post = self._posts.get(uid)
         return post.taken if post else 0
 
+    @property
+    def pending(self) -> dict[str, int]:
+        """How many transitions each sink is not told of yet, by its name."""
+        counts = dict.fromkeys(self._sinks, 0)
+        for post in self._posts.values():
+            for name, lane in post.store.box.lanes.items():
+                counts[name] = counts.get(name, 0) + len(lane.owed)
+        return counts
+
     async def kept(self, uid: str, number: int) -> None:
         """Wait until the transitions up to a number are stored, as the status is about to drop them; not for long."""
         post = self._posts.get(uid)

@@ -25,6 +25,7 @@ from rollouts.api.admission import Hold
 from rollouts.api.controller import ControllerConfig
 from rollouts.api.floors import AUTOSCALERS
 from rollouts.engine.cache import Cache
+from rollouts.engine.counted import Counted
 from rollouts.engine.courier import Surroundings
 from rollouts.engine.hold import choose_hold, install_policy, install_webhook
 from rollouts.engine.kube import connect
@@ -112,9 +113,13 @@ async def run(options: Options) -> None:
         quiet = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         sinks = open_sinks(options.config, quiet)
 
+        outbox: Outbox | None = None
+
         def reconciler(trigger: Callable[[Key], None]) -> Reconciler:
+            nonlocal outbox
             instance = socket.gethostname()
             around = Surroundings(writer, instance, time.time, *([elector.left] if elector else []))
+            outbox = Outbox([Counted(sink, meters) for sink in sinks], around) if sinks else None
             return Reconciler(
                 cache=cache,
                 kube=writer,
@@ -123,7 +128,7 @@ async def run(options: Options) -> None:
                 trigger=trigger,
                 instance=instance,
                 most_releases=options.max_releases,
-                outbox=Outbox(sinks, around) if sinks else None,
+                outbox=outbox,
                 meters=meters,
             )
 
@@ -137,7 +142,7 @@ async def run(options: Options) -> None:
                 leads=duty.serving,
                 waiting=duty.waiting,
                 most_releases=options.max_releases,
-                pending={},
+                pending=outbox.pending if outbox else {},
             )
 
         await _serve_health(options.health_address, ready, stack, lambda app: add_metrics(app, meters, cache, facts))
