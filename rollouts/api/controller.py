@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from crds.base import Resource
 from rollouts.api.people import Approvals
+from rollouts.api.slack import Slack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,7 @@ class ControllerConfig(Resource):
     """What the controller does for people besides releasing. Secrets are never in it: it names files that hold them."""
 
     approvals: Approvals = Approvals()
+    slack: Slack | None = None
 
 
 def read_config(path: Path | None) -> ControllerConfig:
