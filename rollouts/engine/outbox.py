@@ -16,7 +16,7 @@ from rollouts.engine.courier import Courier
 from rollouts.engine.outbox_store import BoxStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rollouts.core.observed import Subject
     from rollouts.engine.cache import Key
@@ -88,6 +88,14 @@ class Outbox:
             for name, lane in post.store.box.lanes.items():
                 counts[name] = counts.get(name, 0) + len(lane.owed)
         return counts
+
+    def remembered(self, sink: str) -> list[tuple[str, str, str, Mapping[str, str]]]:
+        """Return namespace, name and uid of each Rollout with what a sink keeps of it."""
+        return [
+            (post.subject.namespace, post.subject.name, uid, memory)
+            for uid, post in self._posts.items()
+            if (memory := post.store.box.lane(sink).memory)
+        ]
 
     async def kept(self, uid: str, number: int) -> None:
         """Wait until the transitions up to a number are stored, as the status is about to drop them; not for long."""

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
-import aiohttp
 from aiohttp import web
 from slack_sdk.errors import SlackApiError
 from slack_sdk.signature import SignatureVerifier
@@ -161,7 +160,7 @@ class SocketReceiver:
                 await self._session()
             except SlackApiError as error:
                 _LOG.warning("Slack's Socket Mode: %s", _fix(str(error.response.get("error", ""))))
-            except (OSError, TimeoutError, ValueError, aiohttp.ClientError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again, and nobody else is touched
                 _LOG.warning("Slack's Socket Mode: %s", str(error) or type(error).__name__)
             else:
                 _LOG.warning("Slack's Socket Mode: the connection is dead; a new one is made")

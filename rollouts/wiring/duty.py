@@ -28,6 +28,8 @@ class Duty:
         prepare: Callable[[], Awaitable[None]],
         began: Callable[[], None],
         meters: Meters | None = None,
+        *,
+        beside: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Make one that is off duty.
 
@@ -37,12 +39,14 @@ class Duty:
             prepare: Done first in each term.
             began: Called when a term has begun.
             meters: Counts the looks.
+            beside: Goes on beside each term's looks, and is cancelled with it; it raises nothing.
         """
         self._cache = cache
         self._make = make
         self._prepare = prepare
         self._began = began
         self._meters = meters
+        self._beside = beside
         self._queue: WorkQueue | None = None
         self._warm = asyncio.Event()
 
@@ -87,6 +91,7 @@ class Duty:
         await self._prepare()
         reconciler = self._make(self.trigger)
         queue = WorkQueue(reconciler.reconcile, reconciler.failed, self._meters)
+        beside = asyncio.ensure_future(_nothing() if self._beside is None else self._beside())
         try:
             self._queue = queue
             for key in list(self._cache.rollouts):
@@ -95,5 +100,11 @@ class Duty:
             await asyncio.Event().wait()
         finally:
             self._queue = None
+            beside.cancel()
             await queue.close()
+            await asyncio.wait({beside})
             await reconciler.close()
+
+
+async def _nothing() -> None:
+    """Go on with nothing."""
