@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import importlib
 from importlib import metadata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["main"]
 
 _SUBCOMMANDS: Final = {
     "analysis": ("coalmine.analysis", "analysis", "Record and judge releases, compare rules, plan steps."),
+    "completion": ("coalmine.completion.cli", "completion", "Print the script that completes on <TAB>."),
     "controller": ("rollouts.cli", "controller", "Run the controller that judges and promotes releases."),
     "crds": ("coalmine.crds", "crds", "Generate the custom resource definitions."),
     "demo": ("coalmine.demo.cli", "demo", "Watch good and bad releases being promoted and taken back."),
-    "lint": ("coalmine.lint.cli", "lint_command", "Check Rollouts and the mesh's resources in files, without a cluster."),
+    "lint": (
+        "coalmine.lint.cli",
+        "lint_command",
+        "Check Rollouts and the mesh's resources in files, without a cluster.",
+    ),
     "local": ("coalmine.local.cli", "local", "Run a real Kubernetes on this machine."),
     "mesh": ("mesh.cli", "mesh", "Run the mesh's control plane, and ask the mesh."),
 }
@@ -42,6 +50,15 @@ class _LazyGroup(click.Group):
         if not isinstance(command, click.Command):
             raise click.ClickException(f"{module}.{attribute} is not a command; reinstall coalmine")
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names without importing what they name."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415
+
+        found = [(name, text) for name, (_, _, text) in sorted(_SUBCOMMANDS.items()) if name.startswith(incomplete)]
+        return [CompletionItem(name, help=text) for name, text in found] + click.Command.shell_complete(
+            self, ctx, incomplete
+        )
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx

@@ -1,0 +1,1 @@
+"""What <TAB> offers: commands, options, and names from the cluster."""
