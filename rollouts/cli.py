@@ -81,6 +81,10 @@ def policy(version: str) -> None:
     help="HOST:PORT of /healthz, /readyz and /metrics.",
 )
 @click.option(
+    "--http-address",
+    help="HOST:PORT of the dashboard, and of calls that gates take (Slack, signed ones); none without it.",
+)
+@click.option(
     "--max-releases",
     type=click.IntRange(min=1),
     help="How many releases may be under way at once; the others wait. Any number without it.",
@@ -142,6 +146,7 @@ def run(  # noqa: PLR0917 - click passes them by name
     otlp_address: str | None,
     otlp_token_file: Path | None,
     health_address: str,
+    http_address: str | None,
     max_releases: int | None,
     autoscalers: tuple[str, ...],
     namespaces: tuple[str, ...],
@@ -171,6 +176,7 @@ def run(  # noqa: PLR0917 - click passes them by name
             mesh_token_file=mesh_token_file,
             hold=hold,
             health_address=health_address,
+            http_address=http_address,
             otlp_address=otlp_address,
             otlp_token_file=otlp_token_file,
             webhook_address=webhook_address,

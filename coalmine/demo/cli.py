@@ -93,6 +93,7 @@ def run_demo(
     with _alone(cluster), _running(cluster, keep=keep):
         kubectl = Kubectl(cluster.kubectl().program, cluster.kubeconfig, cluster.layout.kubectl_cache, NAMESPACE)
         folder = cluster.layout.root / "demo"
+        console.print(f"The dashboard: {cluster.dashboard_url}", highlight=False, markup=False, soft_wrap=True)
         display = LiveDisplay(console) if console.is_terminal and not plain else PlainDisplay(console)
         run = Run(kubectl, folder, shop_folder(), releases, rate, display)
         report = asyncio.run(_first_error(run))
@@ -149,6 +150,7 @@ def _say_what_to_try(console: Console, cluster: LocalCluster, folder: Path) -> N
         f"  kubectl config set-context --current --namespace={NAMESPACE}",
         "  kubectl get rollouts,pods",
         "  kubectl describe rollout payment",
+        f"  open {cluster.dashboard_url}",
         f"  cd {repository}",
         '  sed -i \'s/payment:v[0-9]*/payment:v9/; /ERROR_RATE/{n;s/".*"/"0.05"/}; /VERSION/{n;s/".*"/"v9"/}\' payment.yaml && git diff',
         "  kubectl apply --server-side --field-manager=gitops -f payment.yaml && kubectl rollout status deployment/payment",

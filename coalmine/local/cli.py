@@ -18,7 +18,7 @@ from rich.text import Text
 from coalmine.local.binaries.obtain import obtain
 from coalmine.local.cluster import LocalCluster
 from coalmine.local.errors import LocalError
-from coalmine.local.layout import START_ORDER
+from coalmine.local.layout import CONTROLLER, START_ORDER
 from coalmine.local.progress import ConsoleProgress
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def up(name: str, state_dir: Path | None, skip: str, pod_cidr: str | None, *, ba
     seconds = time.monotonic() - begun
     summary = f"Kubernetes is up ({seconds:.1f} s)" if started else "Kubernetes was up already: nothing to start"
     console.print(f"{summary}. Its kubeconfig: {cluster.kubeconfig}", highlight=False, markup=False, soft_wrap=True)
+    if not bare and cluster.pid(CONTROLLER):
+        console.print(f"The dashboard: {cluster.dashboard_url}", highlight=False, markup=False, soft_wrap=True)
     console.print("To use it in this shell:", highlight=False)
     # All of standard output, so that `eval "$(coalmine local up)"` does it at once.
     click.echo(_exports(cluster))

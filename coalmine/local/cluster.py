@@ -108,6 +108,11 @@ class LocalCluster:
         return f"http://{LOOPBACK}:{self.settings.ports.mesh_http}"
 
     @property
+    def dashboard_url(self) -> str:
+        """Where the controller's dashboard is."""
+        return f"http://{LOOPBACK}:{self.settings.ports.controller_http}/"
+
+    @property
     def pod_cidr(self) -> str:
         """Addresses of the pods."""
         return self.settings.pod_cidr

@@ -210,6 +210,7 @@ def _controller(layout: Layout, settings: Settings) -> Sequence[str]:
             "webhook-address": f"{LOOPBACK}:{ports.controller_webhook}",
             **_webhook_certificate(layout),
             "health-address": f"{LOOPBACK}:{ports.controller_health}",
+            "http-address": f"{LOOPBACK}:{ports.controller_http}",
         }
     )
 

@@ -38,6 +38,7 @@ class Ports:
     mesh_webhook: int
     controller_health: int
     controller_webhook: int
+    controller_http: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,15 @@ def load_settings(layout: Layout) -> Settings | None:
     """Read the choices of an earlier ``up``; None if there was none, or if they cannot be understood."""
     try:
         data = json.loads(layout.settings.read_text())
-        return Settings(str(data["name"]), str(data["pod_cidr"]), Ports(**data["ports"]))
+        return Settings(str(data["name"]), str(data["pod_cidr"]), _ports(data["ports"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+
+
+def _ports(data: dict[str, int]) -> Ports:
+    """Return the ports that were kept. One that is younger than the cluster is chosen now, beside those in use."""
+    missing = {field.name for field in fields(Ports)} - data.keys()
+    return Ports(**{**({"controller_http": choose_ports().controller_http} if missing else {}), **data})
 
 
 def save_settings(layout: Layout, settings: Settings) -> None:

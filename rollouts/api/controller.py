@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from crds.base import Resource
+from rollouts.api.dashboard import Dashboard
 from rollouts.api.people import Approvals
 from rollouts.api.slack import Slack
 
@@ -26,6 +27,7 @@ class ControllerConfig(Resource):
 
     approvals: Approvals = Approvals()
     slack: Slack | None = None
+    dashboard: Dashboard = Dashboard()
 
 
 def read_config(path: Path | None) -> ControllerConfig:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mesh.api.names import PROXY_CONTAINER
-from rollouts.api.names import ROLLOUT_LABEL
+from rollouts.api.names import PLURAL, ROLLOUT_LABEL
 from rollouts.core.pods import pod_trouble
 from rollouts.core.templates import images, revision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["Cache", "Key", "Pod", "ReplicaSet"]
 
@@ -114,6 +114,11 @@ class Cache:
         """Whether those of the whole cluster are watched."""
         self._replica_sets: dict[str, dict[str, ReplicaSet]] = defaultdict(dict)
         self._pods: dict[str, dict[str, Pod]] = defaultdict(dict)
+        self._listeners: list[Callable[[Key, Mapping[str, Any] | None], None]] = []
+
+    def listen(self, listener: Callable[[Key, Mapping[str, Any] | None], None]) -> None:
+        """Call ``listener`` with each Rollout that came, changed or went (None); it must not block."""
+        self._listeners.append(listener)
 
     def put(self, plural: str, body: Mapping[str, Any]) -> None:
         """Remember an object's newest form."""
@@ -128,7 +133,8 @@ class Cache:
                 else:
                     self._pods[namespace][name] = pod
             case _:
-                self._plain(plural)[namespace, name] = _slim(body)
+                self._plain(plural)[namespace, name] = slim = _slim(body)
+                self._heard(plural, (namespace, name), slim)
 
     def drop(self, plural: str, namespace: str, name: str) -> None:
         """Forget an object."""
@@ -139,6 +145,12 @@ class Cache:
                 self._pods[namespace].pop(name, None)
             case _:
                 self._plain(plural).pop((namespace, name), None)
+                self._heard(plural, (namespace, name), None)
+
+    def _heard(self, plural: str, key: Key, body: Mapping[str, Any] | None) -> None:
+        if plural == PLURAL:
+            for listener in self._listeners:
+                listener(key, body)
 
     def known(self, plural: str) -> dict[Key, str]:
         """Return the uids of a kind's objects, by namespace and name."""

@@ -71,6 +71,21 @@ class Kube:
         """
         return Kube(self._api, left, self._answered)
 
+    @asynccontextmanager
+    async def acting(self, token: str) -> AsyncIterator[Kube]:
+        """Connect to the same API server as whoever a bearer token belongs to, and as nobody else.
+
+        Args:
+            token: Somebody's; the API server's authorization, admission and audit see that user.
+        """
+        ours = self._api.configuration
+        theirs = client.Configuration(host=ours.host, api_key={"BearerToken": f"Bearer {token}"})
+        # Not the client certificate: it would be us who asks.
+        for name in ("ssl_ca_cert", "ca_cert_data", "verify_ssl", "tls_server_name", "proxy", "proxy_headers"):
+            setattr(theirs, name, getattr(ours, name))
+        async with client.ApiClient(theirs) as api:
+            yield Kube(api)
+
     def _patience(self, method: str) -> float:
         """Return how long a request may take: a write no longer than the lease surely holds."""
         if method == "GET" or self._left is None:

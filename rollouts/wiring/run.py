@@ -44,6 +44,7 @@ from rollouts.routers.coalmine import CoalmineRouter
 from rollouts.wiring.duty import Duty
 from rollouts.wiring.metrics import Facts, add_metrics
 from rollouts.wiring.sinks import open_sinks
+from rollouts.wiring.web import Web, serve_web
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -70,6 +71,8 @@ class Options:
     mesh_url: str
     hold: str
     health_address: str
+    http_address: str | None = None
+    """Where the pages are, and what gates need; nowhere without it."""
     webhook_address: str | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -146,6 +149,23 @@ async def run(options: Options) -> None:
             )
 
         await _serve_health(options.health_address, ready, stack, lambda app: add_metrics(app, meters, cache, facts))
+        if options.http_address is not None:
+            await serve_web(
+                options.http_address,
+                Web(
+                    config=options.config.dashboard,
+                    kube=kube,
+                    cache=cache,
+                    session=session,
+                    mesh_url=options.mesh_url,
+                    mesh_token_file=options.mesh_token_file,
+                    open_windows=tools.open_stream,
+                    instance=socket.gethostname(),
+                    leads=lambda: duty.serving,
+                    namespaces=options.namespaces,
+                ),
+                stack,
+            )
         cache.cluster_templates = await sees_cluster_templates(kube, options.namespaces)
         if not cache.cluster_templates:
             _LOG.info("ClusterAnalysisTemplates are not read: this controller may not list and watch them")

@@ -15,7 +15,7 @@ from coalmine.local.manifests import companions, custom_resources
 from coalmine.local.settings import Ports, Settings
 
 GO_MOD = (resources.files("coalmine.local") / "kubernetes" / "go.mod").read_text()
-PORTS = Ports(*range(20000, 20010))
+PORTS = Ports(*range(20000, 20011))
 
 
 @pytest.fixture

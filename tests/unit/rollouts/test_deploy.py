@@ -19,6 +19,8 @@ CLUSTER_SCOPED = {
     "mutatingadmissionpolicybindings",
     "mutatingwebhookconfigurations",
     "namespaces",
+    "subjectaccessreviews",
+    "tokenreviews",
 }
 ELSEWHERE = {"leases"}
 """In the controller's own namespace: cluster.yaml allows them there."""

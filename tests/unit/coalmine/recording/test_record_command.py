@@ -97,8 +97,8 @@ def test_a_kubeconfig_is_found_as_kubectl_finds_it(tmp_path):
 
 
 def test_the_mesh_of_a_local_cluster_is_known(tmp_path):
-    save_settings(Layout(tmp_path), Settings("default", "127.5.0.0/16", Ports(*range(20000, 20010))))
-    ports = Ports(*range(20000, 20010))
+    save_settings(Layout(tmp_path), Settings("default", "127.5.0.0/16", Ports(*range(20000, 20011))))
+    ports = Ports(*range(20000, 20011))
     assert local_mesh_url(Layout(tmp_path).kubeconfig()) == f"http://127.0.0.1:{ports.mesh_http}"
     assert local_mesh_url(Layout(tmp_path).kubeconfig("mesh")) is None
     assert local_mesh_url(tmp_path.parent / "kubeconfig") is None
