@@ -242,6 +242,7 @@ class Context:
             State.JUDGING,
             State.PAUSED,
             State.AWAITING_APPROVAL,
+            State.AWAITING_PROMOTION,
             State.INCONCLUSIVE,
         }
 

@@ -12,6 +12,7 @@ from rollouts.api.names import (
     FINALIZER,
     PAUSE_ANNOTATION,
     PROMOTE_ANNOTATION,
+    REJECT_ANNOTATION,
     RESUME_ANNOTATION,
     RETRY_ANNOTATION,
     SKIP_ANNOTATION,
@@ -22,8 +23,10 @@ from rollouts.core.checks import first_signal, held_signal
 from rollouts.core.checks.hooks import kept_command
 from rollouts.core.configuration import config_looked_at, with_config
 from rollouts.core.context import Context, Signal
+from rollouts.core.decisions import take_decisions
 from rollouts.core.desired import missing_actions, wants_canary
 from rollouts.core.effects import announce, settle, transition
+from rollouts.core.gates import why_ignored
 from rollouts.core.hooks import end_of_release, hook_actions, plan_hooks, take_results
 from rollouts.core.machine import State
 from rollouts.core.naming import Names, names_of
@@ -46,6 +49,7 @@ COMMANDS: Final = (
     APPROVE_ANNOTATION,
     PAUSE_ANNOTATION,
     PROMOTE_ANNOTATION,
+    REJECT_ANNOTATION,
     RESUME_ANNOTATION,
     RETRY_ANNOTATION,
     SKIP_ANNOTATION,
@@ -80,7 +84,7 @@ def decide(observed: Observed, now: float) -> Plan:
         problem=first_problem(observed, names),
         handled=_handled_before(observed, notes),
     )
-    c = with_config(with_floor(_run(note_of(take_results(c)))))
+    c = with_config(with_floor(_run(take_decisions(note_of(take_results(c))))))
     judged = c.notes.step_starts == notes.step_starts  # the judge has not looked at a step that began just now
     held = held_signal(c) if judged else None
     c = plan_hooks(_ignore_the_rest(c, held), held)
@@ -120,7 +124,7 @@ def _ignore_the_rest(c: Context, held: Signal | None) -> Context:
                 c,
                 "Warning",
                 "CommandIgnored",
-                f"annotation {annotation} does nothing in phase {c.notes.state}: nothing waits for it",
+                f"annotation {annotation} does nothing in phase {c.notes.state}: {why_ignored(c, annotation)}",
             )
     return c
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, Literal
 from analysis.model.verdict import Decision
 from rollouts.api.names import (
     ABORT_ANNOTATION,
-    APPROVE_ANNOTATION,
     PROMOTE_ANNOTATION,
     RESUME_ANNOTATION,
     RETRY_ANNOTATION,
@@ -18,6 +17,7 @@ from rollouts.api.names import (
 from rollouts.api.rollout import HistoryEntry, Version, WeightStatus
 from rollouts.core.context import ACK_PATIENCE, FULL, Context, Signal
 from rollouts.core.experiment import baseline_settled
+from rollouts.core.gates import fresh_release, turned
 from rollouts.core.machine import RELEASE, SKIPPABLE, Event, State, advance
 from rollouts.core.notes import Announcement
 from rollouts.core.observed import stamp
@@ -41,6 +41,7 @@ _WARNINGS: Final = frozenset(
     {
         Event.ROLL_BACK,
         Event.ABORT,
+        Event.REJECT,
         Event.MARKED,
         Event.REFUSED,
         Event.UNHELD,
@@ -76,7 +77,7 @@ def transition(c: Context, signal: Signal) -> Context:
     effect = _EFFECTS.get(signal.event)
     if effect is not None:
         c = effect(c, signal)
-    return c.noted(state=after, since=c.now)
+    return turned(c.noted(state=after, since=c.now), before)
 
 
 def settle(c: Context) -> Context:
@@ -103,13 +104,11 @@ def _handle(c: Context, before: State, event: Event) -> Context:
         annotation = PROMOTE_ANNOTATION
     elif before is State.PAUSED and annotation is None:
         annotation = RESUME_ANNOTATION
-    elif before is State.AWAITING_APPROVAL and annotation is None:
-        annotation = APPROVE_ANNOTATION
     value = c.o.subject.annotations.get(annotation) if annotation else None
     if (
         annotation is None
         or value is None
-        or event in {Event.DELETE, Event.ROLL_BACK, Event.SUPERSEDE, Event.REVERT, Event.OVERRIDE}
+        or event in {Event.DELETE, Event.ROLL_BACK, Event.REJECT, Event.SUPERSEDE, Event.REVERT, Event.OVERRIDE}
     ):
         return c
     return replace(c, handled={**c.handled, annotation: value})
@@ -129,6 +128,7 @@ def _close(c: Context, fallback: str, why: str) -> Context:
         reason=c.notes.reason or why,
         started_at=stamp(c.notes.began),
         ended_at=stamp(c.now),
+        approvals=c.notes.approval.record,
     )
     return c.stated(history=(*c.status.history, entry)[-_HISTORY:]).noted(open=False)
 
@@ -168,6 +168,7 @@ def _begun(c: Context, _signal: Signal) -> Context:
         proven="",
         replaced=None,
         preflight=PreflightNotes(),
+        approval=fresh_release(c.notes.approval),
         outcome="",
         reason="",
     )
@@ -183,11 +184,14 @@ def _nothing_to_judge(c: Context, signal: Signal) -> Context:
 
 def _next_step(c: Context, signal: Signal) -> Context:
     index = c.index + 1
-    judged = c.notes.state in {State.JUDGING, State.INCONCLUSIVE} and c.decision is Decision.PROMOTE
-    proven = evidence_words(c) if judged else c.notes.proven
     started = None if signal.event is Event.NEXT_WEIGHT else stamp(c.now)
-    c = c.stated(step_index=index, step=f"{index + 1}/{len(c.steps)}", step_started_at=started)
-    return c.noted(proven=proven)
+    c = _proven(c, signal)
+    return c.stated(step_index=index, step=f"{index + 1}/{len(c.steps)}", step_started_at=started)
+
+
+def _proven(c: Context, _signal: Signal) -> Context:
+    judged = c.notes.state in {State.JUDGING, State.INCONCLUSIVE} and c.decision is Decision.PROMOTE
+    return c.noted(proven=evidence_words(c)) if judged else c
 
 
 def _finished(c: Context, signal: Signal) -> Context:
@@ -214,7 +218,7 @@ def _watched_from_now(c: Context, _signal: Signal) -> Context:
 
 
 def _rolling_back(c: Context, signal: Signal) -> Context:
-    outcome = "Aborted" if signal.event is Event.ABORT else "RolledBack"
+    outcome = "RolledBack" if signal.event is Event.ROLL_BACK else "Aborted"
     c = c.stated(failed_revision=c.notes.target)
     return c.noted(outcome=outcome, reason=signal.why)
 
@@ -265,6 +269,7 @@ _EFFECTS: Final[Mapping[Event, Callable[[Context, Signal], Context]]] = MappingP
         Event.NEXT_WEIGHT: _next_step,
         Event.NEXT_PAUSE: _next_step,
         Event.NEXT_APPROVAL: _next_step,
+        Event.ASK_PROMOTION: _proven,
         Event.FINISHED: _finished,
         Event.PROMOTE: _forced,
         Event.SCALED: _scaled,
@@ -272,6 +277,7 @@ _EFFECTS: Final[Mapping[Event, Callable[[Context, Signal], Context]]] = MappingP
         Event.WATCH: _watched_from_now,
         Event.ROLL_BACK: _rolling_back,
         Event.ABORT: _rolling_back,
+        Event.REJECT: _rolling_back,
         Event.SUPERSEDE: _superseded,
         Event.REVERT: _reverted,
         Event.OVERRIDE: _overridden,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "ASKING",
     "PHASES",
     "RELEASE",
     "RESTING",
@@ -40,6 +41,7 @@ class State(StrEnum):
     JUDGING = "Judging"
     PAUSED = "Paused"
     AWAITING_APPROVAL = "AwaitingApproval"
+    AWAITING_PROMOTION = "AwaitingPromotion"
     INCONCLUSIVE = "Inconclusive"
     FILLING = "Filling"
     SWITCHING = "Switching"
@@ -74,6 +76,10 @@ class Event(StrEnum):
     """The next step is a pause."""
     NEXT_APPROVAL = "ApprovalRequested"
     """The next step waits for people."""
+    ASK_PROMOTION = "PromotionApprovalRequested"
+    """All steps have passed, and people are asked before the canary is promoted."""
+    REJECT = "Rejected"
+    """Somebody who was asked said no."""
     FINISHED = "StepsPassed"
     """No step is left."""
     SCALED = "CanaryScaled"
@@ -132,6 +138,7 @@ RELEASE: Final = frozenset(
         _S.JUDGING,
         _S.PAUSED,
         _S.AWAITING_APPROVAL,
+        _S.AWAITING_PROMOTION,
         _S.INCONCLUSIVE,
         _S.FILLING,
         _S.SWITCHING,
@@ -140,8 +147,13 @@ RELEASE: Final = frozenset(
 )
 """States in which a release can still be taken back by one weight change."""
 
-SKIPPABLE: Final = frozenset({_S.JUDGING, _S.PAUSED, _S.AWAITING_APPROVAL, _S.INCONCLUSIVE, _S.WATCHING})
+SKIPPABLE: Final = frozenset(
+    {_S.JUDGING, _S.PAUSED, _S.AWAITING_APPROVAL, _S.AWAITING_PROMOTION, _S.INCONCLUSIVE, _S.WATCHING}
+)
 """States that wait in a step which can be skipped."""
+
+ASKING: Final = frozenset({_S.AWAITING_APPROVAL, _S.AWAITING_PROMOTION})
+"""States that wait for people's approval."""
 
 RESTING: Final = frozenset({_S.HEALTHY, _S.ROLLED_BACK, _S.GONE})
 """States in which nothing is under way."""
@@ -160,6 +172,7 @@ _NEXT: Final = {
     _E.NEXT_WEIGHT: _S.SCALING,
     _E.NEXT_PAUSE: _S.PAUSED,
     _E.NEXT_APPROVAL: _S.AWAITING_APPROVAL,
+    _E.ASK_PROMOTION: _S.AWAITING_PROMOTION,
     _E.FINISHED: _S.FILLING,
 }
 """What follows when a step has passed."""
@@ -175,12 +188,15 @@ _OWN: Final[dict[State, dict[Event, State]]] = {
         _E.REFUSED: _S.ROLLING_BACK,
         _E.EMPTY: _S.ROLLING,
     },
-    _S.STARTING: {event: to for event, to in _NEXT.items() if event is not _E.FINISHED},  # there is a first step
+    _S.STARTING: {  # there is a first step
+        event: to for event, to in _NEXT.items() if event not in {_E.FINISHED, _E.ASK_PROMOTION}
+    },
     _S.SCALING: {_E.SCALED: _S.WEIGHTING},
     _S.WEIGHTING: {_E.ACKNOWLEDGED: _S.JUDGING},
     _S.JUDGING: {**_NEXT, _E.UNDECIDED: _S.INCONCLUSIVE, _E.ASK: _S.AWAITING_APPROVAL},
     _S.PAUSED: _NEXT,
-    _S.AWAITING_APPROVAL: _NEXT,
+    _S.AWAITING_APPROVAL: {**_NEXT, _E.REJECT: _S.ROLLING_BACK},
+    _S.AWAITING_PROMOTION: {_E.FINISHED: _S.FILLING, _E.REJECT: _S.ROLLING_BACK},
     _S.INCONCLUSIVE: _NEXT,
     _S.FILLING: {_E.SCALED: _S.SWITCHING},
     _S.SWITCHING: {_E.ACKNOWLEDGED: _S.ROLLING, _E.WATCH: _S.WATCHING},
@@ -232,6 +248,7 @@ PHASES: Final[Mapping[State, Phase]] = MappingProxyType(
         _S.JUDGING: Phase.PROGRESSING,
         _S.PAUSED: Phase.PAUSED,
         _S.AWAITING_APPROVAL: Phase.AWAITING_APPROVAL,
+        _S.AWAITING_PROMOTION: Phase.AWAITING_APPROVAL,
         _S.INCONCLUSIVE: Phase.INCONCLUSIVE,
         _S.FILLING: Phase.PROMOTING,
         _S.SWITCHING: Phase.PROMOTING,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from crds.base import Resource
+from rollouts.core.approvals import ApprovalNotes
 from rollouts.core.configuration import ConfigNotes
 from rollouts.core.hook_runs import HookMemory
 from rollouts.core.machine import State
@@ -76,6 +77,7 @@ class Notes(Resource):
         config: Of ConfigMaps and Secrets.
         baseline_quiet_since: When an experiment's fresh stable pods were seen to get nothing any more.
         write_back: Of the revert in git.
+        approval: Of what people are asked and decided.
         outcome: How the release ends, for the history.
         reason: Why.
         number: Number of the last announcement.
@@ -103,6 +105,7 @@ class Notes(Resource):
     scaling: ScalingNotes = ScalingNotes()
     config: ConfigNotes = ConfigNotes()
     write_back: WriteBackNotes = WriteBackNotes()
+    approval: ApprovalNotes = ApprovalNotes()
     outcome: str = ""
     reason: str = ""
     number: int = 0

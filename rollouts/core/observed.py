@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from analysis.model.objective import Burn
     from analysis.model.verdict import Verdict
     from mesh.api.trafficsplit import OutlierDetection
+    from rollouts.api.people import Person
     from rollouts.api.rollout import RolloutSpec, RolloutStatus
     from rollouts.core.dependencies import Neighbour
     from rollouts.core.preflight.facts import Facts
@@ -283,6 +284,7 @@ class Observed:
         scaling: Of disruption budgets.
         config: Of ConfigMaps and Secrets.
         preflight: What the checks before any traffic moves look at; None where they were not asked for yet.
+        people: Who has which names, as the controller's configuration says.
     """
 
     subject: Subject
@@ -308,6 +310,7 @@ class Observed:
     config: ConfigFacts = field(default_factory=ConfigFacts)
     preflight: Facts | None = None
     fresh: Fresh = field(default_factory=Fresh)
+    people: tuple[Person, ...] = ()
 
 
 def stamp(now: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mesh.api.trafficsplit import Condition
 from rollouts.api.rollout import EvidenceStatus, Phase, RolloutStatus, WeightStatus
+from rollouts.core.gates import asked_of
 from rollouts.core.machine import PHASES, RELEASE, RESTING, State
 from rollouts.core.observed import stamp
 from rollouts.core.preflight.gate import blocking
@@ -32,6 +33,7 @@ def report(c: Context) -> RolloutStatus:
             "phase": phase,
             "message": text,
             "weight": _weight(c),
+            "approval": asked_of(c),
             "handled": dict(c.handled),
             "conditions": _conditions(c, phase, text),
             "internal": c.notes.dump(),

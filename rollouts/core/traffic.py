@@ -26,7 +26,15 @@ __all__ = [
 
 FULL: Final = 100
 _BEGUN: Final = frozenset(
-    {State.WEIGHTING, State.JUDGING, State.PAUSED, State.AWAITING_APPROVAL, State.INCONCLUSIVE, State.FILLING}
+    {
+        State.WEIGHTING,
+        State.JUDGING,
+        State.PAUSED,
+        State.AWAITING_APPROVAL,
+        State.AWAITING_PROMOTION,
+        State.INCONCLUSIVE,
+        State.FILLING,
+    }
 )
 """States in which what the present step asks for is in force, or on its way there."""
 
@@ -103,7 +111,11 @@ def exposed(c: Context) -> bool:
 def in_experiment(c: Context) -> bool:
     """Return whether fresh stable pods get the same weight as the canary now."""
     step = c.step
-    if step is None or step.experiment is None or c.notes.state not in _BEGUN - {State.FILLING}:
+    if (
+        step is None
+        or step.experiment is None
+        or c.notes.state not in _BEGUN - {State.AWAITING_PROMOTION, State.FILLING}
+    ):
         return False
     return c.notes.weight == step.experiment.weight and c.o.fresh.ready > 0
 

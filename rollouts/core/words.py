@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from crds.base import format_duration
 from rollouts.core.context import DRAIN_SECONDS, Context
 from rollouts.core.experiment import baseline_ready
+from rollouts.core.gates import asking_words
 from rollouts.core.hook_words import with_hooks
 from rollouts.core.machine import RELEASE, State
 from rollouts.core.observed import stamp
@@ -161,9 +162,7 @@ def _awaiting(c: Context) -> str:
             f"no decision at {c.weight_words}: {why} Waits for a person: annotation coalmine.dev/approve passes the step, "
             "coalmine.dev/promote promotes, coalmine.dev/abort takes it back; the guards stay on"
         )
-    asked = c.step.approval.message if c.step and c.step.approval else ""
-    words = f" {asked}" if asked else ""
-    return f"waits at {c.weight_words} for approval (annotation coalmine.dev/approve); the guards stay on.{words}"
+    return asking_words(c)
 
 
 def _inconclusive(c: Context) -> str:
@@ -226,6 +225,7 @@ _MESSAGES = {
     State.JUDGING: _judging,
     State.PAUSED: _paused,
     State.AWAITING_APPROVAL: _awaiting,
+    State.AWAITING_PROMOTION: asking_words,
     State.INCONCLUSIVE: _inconclusive,
     State.FILLING: _filling,
     State.SWITCHING: _weighting,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from rollouts.core.checks.approvals import approved, out_of_time, rejected
 from rollouts.core.checks.endings import (
     canary_drained,
     old_canary_gone,
@@ -29,7 +30,7 @@ from rollouts.core.checks.people import aborted, deleted, forced, overridden, re
 from rollouts.core.checks.rest import changed, changed_unheld, refused, runs_one_revision, scaled_to_zero
 from rollouts.core.checks.shortcuts import recently_good, skipped
 from rollouts.core.checks.slos import objective_missed, switched, watched
-from rollouts.core.checks.steps import acknowledged, approved, canary_started, passed, pause_over, scaled, undecided
+from rollouts.core.checks.steps import acknowledged, canary_started, passed, pause_over, scaled, undecided
 from rollouts.core.context import Context, Signal
 from rollouts.core.machine import RELEASE, State
 
@@ -50,7 +51,8 @@ CHECKS: Final[Mapping[State, tuple[Check, ...]]] = MappingProxyType(
         State.WEIGHTING: (*_RELEASE, acknowledged, not_acknowledged_in_time),
         State.JUDGING: (*_RELEASE, skipped, passed, undecided),
         State.PAUSED: (*_RELEASE, skipped, pause_over),
-        State.AWAITING_APPROVAL: (*_RELEASE, skipped, approved),
+        State.AWAITING_APPROVAL: (*_RELEASE, rejected, skipped, approved, out_of_time),
+        State.AWAITING_PROMOTION: (*_RELEASE, rejected, skipped, approved, out_of_time),
         State.INCONCLUSIVE: (*_RELEASE, skipped, passed),
         State.FILLING: (*_RELEASE, scaled, not_ready_in_time),
         State.SWITCHING: (*_RELEASE, switched, not_acknowledged_in_time),

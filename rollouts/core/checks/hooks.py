@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollouts.api.hooks import Hook, Point
-from rollouts.api.names import APPROVE_ANNOTATION, RESUME_ANNOTATION, SKIP_ANNOTATION
+from rollouts.api.names import RESUME_ANNOTATION, SKIP_ANNOTATION
 from rollouts.core.context import FULL, Context, Signal
 from rollouts.core.machine import SKIPPABLE, STEP_ENDS, Event, State
 
@@ -28,7 +28,8 @@ __all__ = [
 
 _COMMANDS = {
     State.PAUSED: {RESUME_ANNOTATION, SKIP_ANNOTATION},
-    State.AWAITING_APPROVAL: {APPROVE_ANNOTATION, SKIP_ANNOTATION},
+    State.AWAITING_APPROVAL: {SKIP_ANNOTATION},
+    State.AWAITING_PROMOTION: {SKIP_ANNOTATION},
     State.JUDGING: {SKIP_ANNOTATION},
     State.INCONCLUSIVE: {SKIP_ANNOTATION},
 }

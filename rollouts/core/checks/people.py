@@ -9,6 +9,7 @@ from rollouts.api.names import (
     ROLLOUT_LABEL,
 )
 from rollouts.core.context import Context, Signal
+from rollouts.core.gates import gates_ahead
 from rollouts.core.machine import Event, State
 
 __all__ = ["aborted", "deleted", "forced", "overridden", "retried", "reverted", "superseded"]
@@ -58,7 +59,7 @@ def aborted(c: Context) -> Signal | None:
 
 def forced(c: Context) -> Signal | None:
     """Did somebody ask to promote without evidence?"""
-    if c.notes.state in {State.FILLING, State.SWITCHING} or not c.asked(PROMOTE_ANNOTATION):
+    if c.notes.state in {State.FILLING, State.SWITCHING} or not c.asked(PROMOTE_ANNOTATION) or gates_ahead(c):
         return None
     return Signal(Event.PROMOTE, f"promoted without waiting for evidence: annotation {PROMOTE_ANNOTATION} was set")
 

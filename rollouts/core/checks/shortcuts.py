@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rollouts.api.names import SKIP_ANNOTATION
 from rollouts.core.checks.steps import next_step
 from rollouts.core.context import Signal
+from rollouts.core.gates import asked_of
 from rollouts.core.machine import Event
 from rollouts.core.preflight.gate import may_start
 
@@ -20,7 +21,10 @@ __all__ = ["must_wait", "recently_good", "skipped"]
 
 def skipped(c: Context) -> Signal | None:
     """Did somebody ask to go on to the next step whatever this one says?"""
-    return next_step(c, f"skipped: annotation {SKIP_ANNOTATION} was set") if c.asked(SKIP_ANNOTATION) else None
+    asked = asked_of(c)
+    if not c.asked(SKIP_ANNOTATION) or (asked is not None and asked.restricted):
+        return None
+    return next_step(c, f"skipped: annotation {SKIP_ANNOTATION} was set")
 
 
 def recently_good(c: Context) -> Signal | None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from analysis.model.verdict import Decision
-from rollouts.api.names import (
-    APPROVE_ANNOTATION,
-    RESUME_ANNOTATION,
-)
+from rollouts.api.names import RESUME_ANNOTATION
 from rollouts.api.rollout import OnInconclusive
 from rollouts.core.context import Context, Signal
 from rollouts.core.experiment import baseline_ready
-from rollouts.core.machine import Event
+from rollouts.core.machine import Event, State
 from rollouts.core.preflight.gate import may_start
 from rollouts.core.strategies import step_words
 from rollouts.core.traffic import exposed, pods_to_come
@@ -18,7 +15,6 @@ from rollouts.core.words import evidence_words
 
 __all__ = [
     "acknowledged",
-    "approved",
     "canary_started",
     "next_step",
     "passed",
@@ -31,8 +27,11 @@ __all__ = [
 def next_step(c: Context, why: str) -> Signal:
     """Return the event with which the next step begins; with which the steps end after the last."""
     index = c.index + 1
-    if index >= len(c.steps):
+    if c.notes.state is State.AWAITING_PROMOTION:
         return Signal(Event.FINISHED, why)
+    if index >= len(c.steps):
+        gate = c.spec.promotion_approval
+        return Signal(Event.FINISHED, why) if gate is None else Signal(Event.ASK_PROMOTION, gate.message or why)
     step = c.steps[index]
     place = f"step {index + 1} of {len(c.steps)}, {step_words(step)}"
     if not step.waits:
@@ -143,10 +142,3 @@ def pause_over(c: Context) -> Signal | None:
     if c.step is not None and (pause is None or pause.duration is None or c.in_state < pause.duration):
         return None
     return next_step(c, "the pause is over")
-
-
-def approved(c: Context) -> Signal | None:
-    """Did somebody approve?"""
-    if c.asked(APPROVE_ANNOTATION):
-        return next_step(c, f"approved by a person, {evidence_words(c)}" if c.undecided else "approved")
-    return next_step(c, "the step is no longer in the spec") if c.step is None else None

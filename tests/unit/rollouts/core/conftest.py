@@ -29,6 +29,7 @@ from rollouts.core.scaling import ScalingFacts
 from rollouts.core.templates import images, revision
 
 if TYPE_CHECKING:
+    from rollouts.api.people import Person
     from rollouts.core.dependencies import Neighbour
 
 START = 1_800_000_000.0
@@ -102,6 +103,8 @@ class World:
         self.stopped: set[str] = set()
         self.log: list[Any] = []
         self.events: dict[int, str] = {}
+        self.notes_told: list[str] = []
+        self.people: tuple[Person, ...] = ()
         self.phases: list[str] = []
 
     @staticmethod
@@ -236,6 +239,7 @@ class World:
                 foreign_pods=self.foreign,
                 taken=self.taken,
                 hooks=HookFacts(dict(self.hooks), frozenset(self.stopped)),
+                people=self.people,
             )
         )
 
@@ -250,7 +254,9 @@ class World:
     def write(self, plan: a.Plan) -> None:
         self.status = plan.status.dump()
         for event in plan.events:
-            self.events.setdefault(event.number, event.reason)
+            if event.number not in self.events:
+                self.events[event.number] = event.reason
+                self.notes_told.append(f"{event.reason}: {event.note}")
         if not self.phases or self.phases[-1] != plan.status.phase:
             self.phases.append(plan.status.phase.value)
 

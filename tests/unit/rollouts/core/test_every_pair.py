@@ -18,6 +18,7 @@ NEXT = {
     E.NEXT_PAUSE: [{"pause": {}}],
     E.NEXT_APPROVAL: [{"approval": {}}],
     E.FINISHED: [],
+    E.ASK_PROMOTION: [],
 }
 STEPS = {S.PAUSED: [{"pause": {}}], S.AWAITING_APPROVAL: [{"approval": {}}], S.STARTING: []}
 PROMOTING = {S.FILLING, S.SWITCHING, S.WATCHING, S.ROLLING, S.RETURNING, S.DRAINING}
@@ -25,12 +26,13 @@ PROMOTING = {S.FILLING, S.SWITCHING, S.WATCHING, S.ROLLING, S.RETURNING, S.DRAIN
 
 def shape(state, event):
     """The spec that it takes."""
-    then = [] if state in PROMOTING else NEXT.get(event, [{"setWeight": 60}])
+    then = [] if state in PROMOTING | {S.AWAITING_PROMOTION} else NEXT.get(event, [{"setWeight": 60}])
     steps = [*STEPS.get(state, [{"setWeight": 10}]), *then]
     asks = {"onInconclusive": "Approve"} if event is E.ASK else {}
     watch = {"watch": {"duration": "30s"}} if E.WATCH is event or state is S.WATCHING else {}
     analysis = {"minStepDuration": "1s", "maxStepDuration": "20s", **asks}
-    return {"steps": steps, "analysis": analysis, "scaleDownDelaySeconds": 2, **watch}
+    gate = {"promotionApproval": {}} if E.ASK_PROMOTION is event or state is S.AWAITING_PROMOTION else {}
+    return {"steps": steps, "analysis": analysis, "scaleDownDelaySeconds": 2, **watch, **gate}
 
 
 def go(world, passes=4):
@@ -38,7 +40,7 @@ def go(world, passes=4):
         world.wait(1)
 
 
-def released_to(world, state):
+def released_to(world, state):  # noqa: C901 - a list of ways
     """Bring a world into a state, and keep it there."""
     match state:
         case S.INITIALIZING:
@@ -58,6 +60,11 @@ def released_to(world, state):
         case S.INCONCLUSIVE:
             world.released()
             go(world, 30)
+        case S.AWAITING_PROMOTION:
+            world.released()
+            world.says(Decision.PROMOTE)
+            go(world)
+            world.verdict = None
         case S.SCALING | S.FILLING:
             world.released()
             world.pods_start = False
@@ -131,13 +138,15 @@ def cause(world, state, event):  # noqa: C901, PLR0912 - a list of what causes w
             world.says(Decision.ROLL_BACK)
         case E.DELETE:
             world.delete()
+        case E.REJECT:
+            world.annotate(names.REJECT_ANNOTATION)
         case E.ABORT:
             world.annotate(names.ABORT_ANNOTATION)
         case E.PROMOTE:
             world.annotate(names.PROMOTE_ANNOTATION)
         case E.RETRY:
             world.annotate(names.RETRY_ANNOTATION)
-        case E.NEXT_WEIGHT | E.NEXT_PAUSE | E.NEXT_APPROVAL | E.FINISHED | E.SCALED:
+        case E.NEXT_WEIGHT | E.NEXT_PAUSE | E.NEXT_APPROVAL | E.ASK_PROMOTION | E.FINISHED | E.SCALED:
             world.pods_start = True
             world.says(Decision.PROMOTE)
             world.annotate(names.RESUME_ANNOTATION)
