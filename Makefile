@@ -7,7 +7,7 @@ TOOLS  := $(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration test-e2e test-gitops binaries bench-judges bench-mesh chaos lock format generate clean
+.PHONY: help demo dashboard test lint unit integration test-e2e test-gitops binaries bench-judges bench-mesh chaos lock format generate clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -21,18 +21,27 @@ $(VENV)/.installed: locks/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(VENV)/.installed ## Four releases of a small shop on a real Kubernetes API and real Envoys
+# Node.js is the machine's, or comes with the locked Python packages; npm's packages stay in the user's cache folder.
+PAGES := rollouts/dashboard/static/index.html
+$(PAGES): $(VENV)/.installed tools/npm.py tools/dashboard/build.py $(shell find dashboard -type f -not -path '*/node_modules/*')
+	@echo "Building the dashboard's pages …"
+	@$(BIN)/python tools/dashboard/build.py
+
+dashboard: $(PAGES) ## Build the dashboard's pages
+
+demo: $(VENV)/.installed $(PAGES) ## Four releases of a small shop on a real Kubernetes API and real Envoys
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/coalmine demo $(ARGS)
 
 test: lint unit integration ## Everything that CI runs
 
-lint: $(VENV)/.installed ## Style, types, layers, generated files
+lint: $(VENV)/.installed ## Style, types (of the pages, too), layers, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/python tools/dashboard/build.py check
 
-unit: $(VENV)/.installed ## Tests without servers
+unit: $(VENV)/.installed $(PAGES) ## Tests without servers
 	$(BIN)/pytest tests/unit --numprocesses 2 --cov --cov-report=term:skip-covered $(ARGS)
 
 binaries: $(VENV)/.installed ## Get the programs that tests run into the cache (minutes when they must be built)
@@ -41,10 +50,11 @@ binaries: $(VENV)/.installed ## Get the programs that tests run into the cache (
 	$(BIN)/python tests/tools/prometheus/build.py promtool
 	$(BIN)/python tests/tools/opentelemetry/build.py
 	$(BIN)/python tests/tools/gitops/build.py helm
+	$(BIN)/python tests/tools/chromium/build.py
 
 # A test that failed runs once more, since a machine may stand still for seconds; the summary names it as RERUN.
 # Three at once on two cores: releases mostly wait. More would need more inotify instances than a user has.
-integration: $(VENV)/.installed binaries ## Tests against the real kube-apiserver, Envoys, Prometheus and OpenTelemetry SDK
+integration: $(VENV)/.installed $(PAGES) binaries ## Tests against the real kube-apiserver, Envoys, Prometheus and OpenTelemetry SDK
 	PATH="$(TOOLS)" $(BIN)/pytest tests/integration --numprocesses 3 --dist loadfile --no-loadscope-reorder --reruns 1 --durations 20 $(ARGS)
 
 # Root, Go, and Debian's runc, containernetworking-plugins, iptables and busybox-static; without them it is skipped.
