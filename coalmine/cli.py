@@ -19,11 +19,8 @@ _SUBCOMMANDS: Final = {
     "controller": ("rollouts.cli", "controller", "Run the controller that judges and promotes releases."),
     "crds": ("coalmine.crds", "crds", "Generate the custom resource definitions."),
     "demo": ("coalmine.demo.cli", "demo", "Watch good and bad releases being promoted and taken back."),
-    "lint": (
-        "coalmine.lint.cli",
-        "lint_command",
-        "Check Rollouts and the mesh's resources in files, without a cluster.",
-    ),
+    "init": ("coalmine.init.cli", "init", "Write a Rollout for a Deployment."),
+    "lint": ("coalmine.lint.cli", "lint_command", "Check Rollouts and the mesh's resources in files."),
     "local": ("coalmine.local.cli", "local", "Run a real Kubernetes on this machine."),
     "mesh": ("mesh.cli", "mesh", "Run the mesh's control plane, and ask the mesh."),
 }

@@ -1,0 +1,1 @@
+"""``coalmine init``: a Rollout for a Deployment."""
