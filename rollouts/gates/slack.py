@@ -133,6 +133,7 @@ class SocketReceiver:
         *,
         clock: Callable[[], float] = time.time,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        ping_seconds: float = _PING_SECONDS,
     ) -> None:
         """Make one that is not connected.
 
@@ -143,6 +144,7 @@ class SocketReceiver:
             tasks: Where that is done.
             clock: Unix seconds.
             pause: Waits for a time in seconds.
+            ping_seconds: How often the connection is looked after.
         """
         self._token_file = Path(token_file)
         self._api_url = api_url
@@ -150,6 +152,7 @@ class SocketReceiver:
         self._tasks = tasks
         self._clock = clock
         self._pause = pause
+        self._ping_seconds = ping_seconds
 
     async def run(self) -> None:
         """Receive until cancelled."""
@@ -173,7 +176,7 @@ class SocketReceiver:
         client = SocketModeClient(
             app_token=token,
             web_client=AsyncWebClient(base_url=self._api_url, retry_handlers=[], logger=_sdk_log()),
-            ping_interval=_PING_SECONDS,
+            ping_interval=self._ping_seconds,
             logger=_sdk_log(),
         )
         client.socket_mode_request_listeners.append(self._received)
@@ -184,7 +187,7 @@ class SocketReceiver:
             _LOG.info("Slack's Socket Mode is connected")
             alive = time.monotonic()
             while time.monotonic() - alive < _DEAD_SECONDS:
-                await self._pause(_PING_SECONDS)
+                await self._pause(self._ping_seconds)
                 if await client.is_connected():
                     alive = time.monotonic()
         finally:

@@ -216,7 +216,11 @@ class Clicks:
         rollout = await self._read(ask.target)
         await self._check(ask, rollout, user)
         asked = asked_of(rollout)
-        named = asked.approvers.slack_groups if asked and asked.approvers else ()
+        approvers = asked.approvers if asked else None
+        alone = (
+            approvers is None or user in approvers.slack_users
+        )  # Slack may be away: the groups are of no matter then
+        groups = frozenset() if alone or approvers is None else await self._groups.of(user, approvers.slack_groups)
         verdict = Verdict.APPROVE if ask.action is Action.APPROVE else Verdict.REJECT
         decision = GateDecision(
             id=f"slack-{user}-{_digest(ask.target.uid, ask.target.gate, verdict)}",
@@ -224,7 +228,7 @@ class Clicks:
             verdict=verdict,
             by=user,
             via=Via.SLACK,
-            groups=tuple(sorted(await self._groups.of(user, named))),
+            groups=tuple(sorted(groups)),
             comment=comment,
         )
         try:

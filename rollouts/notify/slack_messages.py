@@ -293,7 +293,9 @@ def _links(rollout: Mapping[str, Any], view: Release, links: SlackLinks) -> str:
 
 def _buttons(rollout: Mapping[str, Any], look: Look) -> list[dict[str, Any]]:
     approvers = ((rollout.get("status") or {}).get("approval") or {}).get("approvers") or {}
-    gates = look.gates and (approvers.get("slackUsers") or approvers.get("slackGroups"))
+    # Where nobody is named it is left to those who may command from here (rollouts.gates.slack_clicks).
+    named = approvers.get("slackUsers") or approvers.get("slackGroups")
+    gates = look.gates and (named or (look.commands and not any(approvers.values())))
     value = target_of(rollout).dump()
     return [
         button(f"{PREFIX}{action}", action.title, value, _STYLES.get(action, ""))

@@ -44,6 +44,7 @@ from rollouts.routers.coalmine import CoalmineRouter
 from rollouts.wiring.duty import Duty
 from rollouts.wiring.metrics import Facts, add_metrics
 from rollouts.wiring.sinks import open_sinks
+from rollouts.wiring.slack import SlackParts
 from rollouts.wiring.web import Web, serve_web
 
 if TYPE_CHECKING:
@@ -114,9 +115,12 @@ async def run(options: Options) -> None:
         )
 
         quiet = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        sinks = open_sinks(options.config, quiet)
-
         outbox: Outbox | None = None
+        slack = SlackParts(
+            options.config, kube, cache, options.namespaces, lambda: outbox.remembered("slack") if outbox else ()
+        )
+        stack.push_async_callback(slack.close)
+        sinks = (*open_sinks(options.config, quiet), *slack.sinks)
 
         def reconciler(trigger: Callable[[Key], None]) -> Reconciler:
             nonlocal outbox
@@ -137,7 +141,7 @@ async def run(options: Options) -> None:
 
         if options.namespaces:
             install = functools.partial(check_hold, kube, options.hold)
-        duty = Duty(cache, reconciler, install, ready.set, meters)
+        duty = Duty(cache, reconciler, install, ready.set, meters, beside=slack.lead)
 
         def facts() -> Facts:
             return Facts(

@@ -42,7 +42,7 @@ class SlackDouble:
         self.calls: list[tuple[str, str]] = []
         self.too_early: list[str] = []
         self.unacknowledged: list[str] = []
-        self.connected = asyncio.Event()
+        self._news = asyncio.Event()
         self._quiet: dict[tuple[str, str], float] = {}
         self._tickets: set[str] = set()
         self._ids = itertools.count(1)
@@ -71,6 +71,21 @@ class SlackDouble:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    @property
+    def connections(self) -> int:
+        """How many Socket Mode connections there are."""
+        return len(self._sockets)
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Wait for a condition, which calls and connections can change; the deadline only ends a test that hangs."""
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await self._news.wait()
+
+    def _changed(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
     # The Web API.
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
@@ -89,6 +104,7 @@ class SlackDouble:
             headers = {"Retry-After": str(self.trouble.retry_after)}
             return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
         answer = self._answer(method, args, request.headers.get("Authorization", ""))
+        self._changed()
         if what == "after":
             return await _cut(request)
         if what == "failing":
@@ -133,7 +149,7 @@ class SlackDouble:
         info = {"app_id": "A01"}
         await socket.send_json({"type": "hello", "num_connections": len(self._sockets) + 1, "connection_info": info})
         self._sockets.append(socket)
-        self.connected.set()
+        self._changed()
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
@@ -142,8 +158,7 @@ class SlackDouble:
                         waiting.set_result(ack)
         finally:
             self._sockets.remove(socket)
-            if not self._sockets:
-                self.connected.clear()
+            self._changed()
         return socket
 
     async def send_envelope(self, payload: dict[str, Any], seconds: float = 3.0) -> dict[str, Any] | None:
@@ -170,7 +185,6 @@ class SlackDouble:
 
     async def cut(self) -> None:
         """Break the connections without a word."""
-        self.connected.clear()
         for socket in list(self._sockets):
             if (transport := socket._req.transport if socket._req else None) is not None:
                 transport.abort()
