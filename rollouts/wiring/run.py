@@ -43,7 +43,7 @@ from rollouts.handlers.watches import RESOURCES, operate, watches
 from rollouts.routers.coalmine import CoalmineRouter
 from rollouts.wiring.duty import Duty
 from rollouts.wiring.metrics import Facts, add_metrics
-from rollouts.wiring.sinks import open_sinks
+from rollouts.wiring.sinks import open_sinks, quiet_session
 from rollouts.wiring.slack import SlackParts
 from rollouts.wiring.web import Web, serve_web
 
@@ -114,7 +114,7 @@ async def run(options: Options) -> None:
             clock=time.time,
         )
 
-        quiet = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        quiet = await stack.enter_async_context(quiet_session())
         outbox: Outbox | None = None
         slack = SlackParts(
             options.config, kube, cache, options.namespaces, lambda: outbox.remembered("slack") if outbox else ()
@@ -153,6 +153,7 @@ async def run(options: Options) -> None:
             )
 
         await _serve_health(options.health_address, ready, stack, lambda app: add_metrics(app, meters, cache, facts))
+        parts = slack.parts(options.http_address)
         if options.http_address is not None:
             await serve_web(
                 options.http_address,
@@ -167,6 +168,7 @@ async def run(options: Options) -> None:
                     instance=socket.gethostname(),
                     leads=lambda: duty.serving,
                     namespaces=options.namespaces,
+                    parts=parts,
                 ),
                 stack,
             )

@@ -60,11 +60,24 @@ class SlackParts:
             client, Groups(client.members), kube, settings, people=config.approvals.people, namespaces=namespaces
         )
 
-    def app(self) -> web.Application | None:
-        """Return what is served under ``/slack`` on every replica; None where no signed requests are expected."""
+    def parts(self, http_address: str | None) -> dict[str, web.Application]:
+        """Return what is served on every replica, by the first part of its paths.
+
+        Args:
+            http_address: Where that is.
+
+        Raises:
+            ValueError: Signed requests are expected, and nothing is served.
+        """
         if self._settings is None or self._settings.signing_secret_file is None:
-            return None
-        return make_app(self._settings.signing_secret_file, self._clicks.handle, self._tasks)
+            return {}
+        if http_address is None:
+            msg = (
+                "slack.signingSecretFile: Slack would call /slack/interactive, and nothing is served: add --http-address, "
+                "or use slack.appTokenFile (Socket Mode) instead"
+            )
+            raise ValueError(msg)
+        return {"/slack": make_app(self._settings.signing_secret_file, self._clicks.handle, self._tasks)}
 
     async def lead(self) -> None:
         """Receive clicks by Socket Mode and bring messages up to date, until cancelled."""
