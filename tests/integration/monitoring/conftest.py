@@ -15,20 +15,11 @@ if TYPE_CHECKING:
 BUILDER = Path(__file__).parents[2] / "tools" / "prometheus" / "build.py"
 
 
-def built(name: str) -> str:
-    found = subprocess.run([sys.executable, str(BUILDER), name], stdout=subprocess.PIPE, check=True, text=True)
-    return found.stdout.strip()
-
-
-@pytest.fixture(scope="session")
-def prometheus_program() -> str:
-    return built("prometheus")
-
-
 @pytest.fixture(scope="session")
 def promtool() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs promtool; what it says is in the result."""
-    program = built("promtool")
+    found = subprocess.run([sys.executable, str(BUILDER), "promtool"], stdout=subprocess.PIPE, check=True, text=True)
+    program = found.stdout.strip()
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([program, *args], capture_output=True, text=True, check=False)
