@@ -1,7 +1,7 @@
 """What the control plane tells people who look into it, as JSON: read-only, on its HTTP address.
 
 ``GET /v1/proxies`` answers with ``ProxyStatuses``, ``GET /v1/graph?seconds=60`` with a ``Graph``, ``GET /v1/certificates``
-with ``Certificates``.
+with ``Certificates``, ``GET /v1/ejections`` with ``Ejections``.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from crds.base import Resource
+from mesh.api.plaintext import Source
 
 __all__ = [
     "API_ANNOTATION",
     "API_POD_ANNOTATION",
     "READER",
+    "Around",
     "Certificate",
     "Certificates",
     "Edge",
+    "Ejection",
+    "Ejections",
     "Graph",
     "Node",
     "ProxyStatus",
@@ -135,6 +139,39 @@ class Edge(Traffic):
     """Of them, those of one caller."""
 
     source: Node
+    mutual: Annotated[
+        float | None, Field(description="Share of the caller's requests to the backend that were mutual TLS.")
+    ] = None
+
+
+class Around(Resource):
+    """Calls that came around the mesh: in plaintext, or with a TLS of the application's own."""
+
+    source: Source
+    destination: Annotated[Node, Field(description="Whose pods were called.")]
+    requests: Annotated[int, Field(description="HTTP requests that were let through.")] = 0
+    connections: Annotated[int, Field(description="TCP connections that were let through.")] = 0
+    refused: Annotated[int, Field(description="Connections that were refused, under STRICT.")] = 0
+    rate: Annotated[float, Field(description="Requests a second.")] = 0.0
+    words: Annotated[str, Field(description="Who calls, in words.")] = ""
+
+
+class Ejection(Resource):
+    """Endpoints that outlier detection of one proxy has taken out right now."""
+
+    proxy: Annotated[str, Field(description="namespace/pod of the caller.")]
+    namespace: Annotated[str, Field(description="Of the Service; empty for a host outside the cluster.")]
+    service: str
+    subset: str = ""
+    port: int = 0
+    ejected: int
+    total: Annotated[int, Field(description="Endpoints of the Service on that port; 0 where nobody knows.")] = 0
+
+
+class Ejections(Resource):
+    """All of them, by proxy."""
+
+    ejections: tuple[Ejection, ...] = ()
 
 
 class Graph(Resource):
@@ -143,3 +180,6 @@ class Graph(Resource):
     seconds: Annotated[float, Field(description="The time that the counts are of.")]
     edges: tuple[Edge, ...] = ()
     services: Annotated[tuple[Traffic, ...], Field(description="The same, with the callers added up.")] = ()
+    around: Annotated[
+        tuple[Around, ...], Field(description="Calls that came around the mesh, those of the most first.")
+    ] = ()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mesh.telemetry.edges import Call
     from mesh.telemetry.plaintext import Arrival
 
-__all__ = ["BypassNotes", "Found", "bypasses"]
+__all__ = ["BypassNotes", "Found", "bypasses", "split_by_sidecar"]
 
 _SHOWN: Final = 5
 _FEW: Final = 10
@@ -110,7 +110,7 @@ def bypasses(world: World, arrivals: Mapping[Arrival, int], calls: Mapping[Call,
     direct = {key: split.host for split in world.splits.applied.values() for key in split.backends if key != split.host}
     for arrival, count in arrivals.items():
         for host, backend in behind.get((arrival.namespace, arrival.pod), {}).items():
-            if not _split_by_sidecar(world, arrival):
+            if not split_by_sidecar(world, arrival):
                 found[host].around[backend] += count
                 found[host].sources[str(arrival.source)] += count
     for call, counts in calls.items():
@@ -133,7 +133,7 @@ def _pods(world: World, splits: Iterable[Found]) -> dict[ServiceKey, dict[Servic
     return behind
 
 
-def _split_by_sidecar(world: World, arrival: Arrival) -> bool:
+def split_by_sidecar(world: World, arrival: Arrival) -> bool:
     """Say whether plaintext came through the caller's sidecar, as it does to a port that takes nothing else."""
     pod = world.workloads.get((arrival.namespace, arrival.pod))
     return arrival.source.sidecar and pod is not None and world.peers.mode(pod, arrival.port) == "DISABLE"

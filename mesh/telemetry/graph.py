@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from operator import itemgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mesh.api.debug import Edge, Graph, Node, Traffic
@@ -15,8 +16,10 @@ from mesh.telemetry.counters import Counts, add_buckets
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mesh.api.debug import Around
     from mesh.telemetry.edges import Call
     from mesh.telemetry.podnames import PodNames
+    from mesh.telemetry.security import Secured
 
 __all__ = ["graph", "quantile"]
 
@@ -37,14 +40,23 @@ class _Sum:
             self.pods.add(pod)
 
 
-def graph(seconds: float, calls: Mapping[Call, Counts], names: PodNames) -> Graph:
+def graph(
+    seconds: float,
+    calls: Mapping[Call, Counts],
+    names: PodNames,
+    secured: Mapping[Secured, int] = MappingProxyType({}),
+    around: tuple[Around, ...] = (),
+) -> Graph:
     """Return who calls whom.
 
     Args:
         seconds: The time that the counts are of.
         calls: Counts by caller.
         names: What pods are called.
+        secured: Requests by caller and kind of connection.
+        around: Calls that came around the mesh.
     """
+    mutual = _mutual(secured, names)
     edges: dict[tuple[_Source, _Version], _Sum] = defaultdict(_Sum)
     services: dict[_Version, _Sum] = defaultdict(_Sum)
     for call, counts in calls.items():
@@ -58,13 +70,28 @@ def graph(seconds: float, calls: Mapping[Call, Counts], names: PodNames) -> Grap
     return Graph(
         seconds=seconds,
         edges=tuple(
-            Edge(source=Node(namespace=source[0], name=source[1]), **_traffic(called, found, seconds))
+            Edge(
+                source=Node(namespace=source[0], name=source[1]),
+                mutual=mutual.get((source, (called[0], called[2] or called[1]))),
+                **_traffic(called, found, seconds),
+            )
             for (source, called), found in sorted(edges.items(), key=itemgetter(0))
         ),
         services=tuple(
             Traffic(**_traffic(called, found, seconds)) for called, found in sorted(services.items(), key=itemgetter(0))
         ),
+        around=around,
     )
+
+
+def _mutual(secured: Mapping[Secured, int], names: PodNames) -> dict[tuple[_Source, _Source], float]:
+    """Return the share of mutual TLS by caller and backend."""
+    sums: dict[tuple[_Source, _Source], Counter[bool]] = defaultdict(Counter)
+    for one, count in secured.items():
+        namespace, _, pod = one.source.partition("/")
+        key = (namespace, names.service(namespace, pod)), (one.namespace, one.service)
+        sums[key][one.mutual] += count
+    return {key: found[True] / found.total() for key, found in sums.items() if found.total()}
 
 
 def _traffic(called: _Version, found: _Sum, seconds: float) -> dict[str, Any]:

@@ -101,6 +101,9 @@ class Plaintext:
         self._left_out = 0
         self._addresses: Counter[tuple[_Called, int]] = Counter()
         self.recent: Recent[Arrival] = Recent(clock=clock)
+        """Requests."""
+        self.others: dict[str, Recent[Arrival]] = {kind: Recent(clock=clock) for kind in ("connections", "refused")}
+        """Connections by what became of them."""
 
     def add(self, proxy: str, news: Mapping[Point, Values]) -> None:
         """Take what is new of a proxy (``namespace/pod``)."""
@@ -190,9 +193,9 @@ class Plaintext:
         found = self._rows.setdefault(row, _Sum(news.time, news.time))
         found.last = max(found.last, news.time)
         found.counts[news.field] += news.number
-        if news.field == "requests":
-            namespace, _, pod = news.proxy.partition("/")
-            self.recent.add(Arrival(namespace, pod, news.port, row.source), news.number)
+        namespace, _, pod = news.proxy.partition("/")
+        counted = self.recent if news.field == "requests" else self.others[news.field]
+        counted.add(Arrival(namespace, pod, news.port, row.source), news.number)
 
     def _room(self, row: _Row) -> _Row:
         """Make room for a row; return the one to count it in."""

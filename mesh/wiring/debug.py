@@ -1,4 +1,4 @@
-"""What people may ask the control plane about itself: ``/v1/proxies`` and ``/v1/graph``, read-only."""
+"""What people may ask the control plane about itself: ``/v1/proxies``, ``/v1/graph`` and ``/v1/ejections``, read-only."""
 
 from __future__ import annotations
 
@@ -11,35 +11,47 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from mesh.ads.sync import short_name, status_of_type
-from mesh.api.debug import ProxyStatus, ProxyStatuses
+from mesh.api.debug import Ejection, Ejections, ProxyStatus, ProxyStatuses
 from mesh.telemetry.edges import KEPT
 from mesh.telemetry.graph import graph
 from mesh.telemetry.podnames import PodNames
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from mesh.ads.server import AdsServer
     from mesh.ir.services import Workload
     from mesh.resolve.world import World
     from mesh.telemetry.edges import Edges
+    from mesh.wiring.watch import PlaintextWatch
 
-__all__ = ["add_to_app", "proxy_statuses"]
+__all__ = ["add_to_app", "ejections", "proxy_statuses"]
 
 _WINDOW: Final = 60.0
 """Seconds of the graph where nobody says how many."""
+_PARTS: Final = 4
 _PAUSE: Final = 1.0
 """Seconds between two looks at the pods, so that the names of those that go are known."""
 
 
-def add_to_app(app: web.Application, *, world: Callable[[], World | None], ads: AdsServer, edges: Edges) -> None:
-    """Add the two pages.
+def add_to_app(
+    app: web.Application,
+    *,
+    world: Callable[[], World | None],
+    ads: AdsServer,
+    edges: Edges,
+    watch: PlaintextWatch,
+    ejected: Callable[[], Mapping[str, Mapping[str, int]]],
+) -> None:
+    """Add the pages.
 
     Args:
         app: The application.
         world: Returns the present world.
         ads: Knows the proxies.
         edges: Knows who called whom.
+        watch: Knows what was mutual TLS, and what came around the mesh.
+        ejected: By proxy (``namespace/pod``): how many endpoints it has ejected now, by the Envoy cluster's name.
     """
     names = PodNames(clock=time.time)
 
@@ -60,17 +72,48 @@ def add_to_app(app: web.Application, *, world: Callable[[], World | None], ads: 
     async def calls(request: web.Request) -> web.Response:
         seconds, found = edges.read(_seconds(request))
         learn()
-        return web.json_response(text=graph(seconds, found, names).model_dump_json(by_alias=True))
+        answer = graph(seconds, found, names, watch.secured(seconds), watch.around(seconds, names))
+        return web.json_response(text=answer.model_dump_json(by_alias=True))
+
+    async def out(_: web.Request) -> web.Response:
+        return web.json_response(text=ejections(world(), ejected()).model_dump_json(by_alias=True))
 
     app.cleanup_ctx.append(learning)
     app.router.add_get("/v1/proxies", proxies)
     app.router.add_get("/v1/graph", calls)
+    app.router.add_get("/v1/ejections", out)
 
 
 def proxy_statuses(world: World | None, ads: AdsServer) -> ProxyStatuses:
     """Return how things stand with every pod that has a sidecar, and every proxy that is connected."""
     pods = {f"{w.namespace}/{w.name}" for w in world.workloads.values() if _runs(w)} if world else set()
     return ProxyStatuses(proxies=tuple(_status(name, ads) for name in sorted(pods | ads.connected)))
+
+
+def ejections(world: World | None, ejected: Mapping[str, Mapping[str, int]]) -> Ejections:
+    """Return what outlier detection has taken out right now, as each caller's sidecar sees it."""
+    return Ejections(
+        ejections=tuple(
+            _ejection(world, proxy, cluster, count)
+            for proxy, found in sorted(ejected.items())
+            for cluster, count in sorted(found.items())
+            if count
+        )
+    )
+
+
+def _ejection(world: World | None, proxy: str, cluster: str, count: int) -> Ejection:
+    """Return one by the name of the Envoy cluster (``mesh.ir.traffic.ClusterKey``)."""
+    _, port, subset, host = cluster.split("|", 3) if cluster.count("|") >= _PARTS - 1 else ("", "", "", cluster)
+    number = int(port) if port.isdigit() else 0
+    name, _, rest = host.partition(".")
+    namespace, _, domain = rest.partition(".")
+    if not domain.startswith("svc"):
+        return Ejection(proxy=proxy, namespace="", service=host, subset=subset, port=number, ejected=count)
+    total = len(world.endpoints.get((namespace, name), {}).get(number, ())) if world else 0
+    return Ejection(
+        proxy=proxy, namespace=namespace, service=name, subset=subset, port=number, ejected=count, total=total
+    )
 
 
 def _runs(workload: Workload) -> bool:

@@ -164,7 +164,7 @@ async def _start(config: ServeConfig, kube: Kube, stack: contextlib.AsyncExitSta
         ),
     )
     add_certificates(api, keeper, ads)
-    debug.add_to_app(api, world=lambda: control.world, ads=ads, edges=edges)
+    debug.add_to_app(api, world=lambda: control.world, ads=ads, edges=edges, watch=watch, ejected=lambda: store.ejected)
     watch.add_to_app(api)
     await stack.enter_async_context(_site(api, config.http_address, None))
     work = [

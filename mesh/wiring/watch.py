@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from mesh.resolve.cutoff import refusals
+from mesh.telemetry.around import around
 from mesh.telemetry.bypass import BypassNotes, bypasses
 from mesh.telemetry.edges import KEPT
 from mesh.telemetry.plaintext import Plaintext
+from mesh.telemetry.security import Security
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mesh.api.debug import Around
     from mesh.api.plaintext import Bypass
     from mesh.resolve.problems import Problem
     from mesh.resolve.world import World
     from mesh.telemetry.counters import Point, Values
     from mesh.telemetry.edges import Edges
+    from mesh.telemetry.podnames import PodNames
+    from mesh.telemetry.security import Secured
     from mesh.telemetry.standard import StandardMetrics
 
 __all__ = ["PlaintextWatch"]
@@ -67,6 +72,7 @@ class PlaintextWatch:
         self._now = now
         self._changed = changed
         self._seen = Plaintext(world=world, clock=time.time)
+        self._security = Security(clock=time.time)
         self._notes = BypassNotes()
         self._bypasses: dict[str, tuple[float, Bypass]] = {}
         self.problems: tuple[Problem, ...] = ()
@@ -75,6 +81,23 @@ class PlaintextWatch:
         """Take what is new of a proxy's metrics."""
         self._metrics.add(proxy, news)
         self._seen.add(proxy, news)
+        self._security.add(proxy, news)
+
+    def secured(self, seconds: float) -> Mapping[Secured, int]:
+        """Return the requests of the last seconds by caller and kind of connection."""
+        return self._security.read(seconds)
+
+    def around(self, seconds: float, names: PodNames) -> tuple[Around, ...]:
+        """Return the calls of the last seconds that came around the mesh.
+
+        Args:
+            seconds: How far back.
+            names: What pods are called.
+        """
+        if (world := self._world()) is None:
+            return ()
+        arrivals = {"requests": self._seen.recent, **self._seen.others}
+        return around(seconds, {kind: found.read(seconds) for kind, found in arrivals.items()}, world, names)
 
     def bypass(self, uid: str) -> Bypass | None:
         """Return what comes around a TrafficSplit; None where it is nothing worth a word."""

@@ -20,10 +20,12 @@ from mesh.api.debug import API_ANNOTATION, API_POD_ANNOTATION
 from mesh.cli import mesh as mesh_command
 from mesh.telemetry import http
 from mesh.telemetry.edges import Edges
+from mesh.telemetry.standard import StandardMetrics
 from mesh.telemetry.store import TelemetryStore
 from mesh.wiring import debug
 from mesh.wiring.kube import Kube
 from mesh.wiring.tokens import Tokens, reading_middleware
+from mesh.wiring.watch import PlaintextWatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -40,8 +42,22 @@ async def api(mesh) -> AsyncIterator[str]:
     kube = await Kube.connect(str(mesh.cluster.kubeconfig_for("mesh")))
     check = reading_middleware(kube, Tokens(kube, clock=time.monotonic))
     app = http.make_app(TelemetryStore(clock=time.time), lambda: True, check)
+    edges = Edges(clock=time.time)
+    nothing: dict[str, dict[str, int]] = {}
     debug.add_to_app(
-        app, world=lambda: None, ads=AdsServer(lambda _: None, clock=time.monotonic), edges=Edges(clock=time.time)
+        app,
+        world=lambda: None,
+        ads=AdsServer(lambda _: None, clock=time.monotonic),
+        edges=edges,
+        watch=PlaintextWatch(
+            StandardMetrics(world=lambda: None, clock=time.monotonic),
+            edges,
+            proxies=dict,
+            world=lambda: None,
+            now=str,
+            changed=lambda: None,
+        ),
+        ejected=lambda: nothing,
     )
     runner = web.AppRunner(app)
     await runner.setup()
