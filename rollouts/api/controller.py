@@ -8,7 +8,9 @@ import yaml
 from pydantic import ValidationError
 
 from crds.base import Resource
+from rollouts.api.commitstatus import CommitStatus
 from rollouts.api.dashboard import Dashboard
+from rollouts.api.notifications import Notifications
 from rollouts.api.people import Approvals
 from rollouts.api.slack import Slack
 
@@ -26,6 +28,8 @@ class ControllerConfig(Resource):
     """What the controller does for people besides releasing. Secrets are never in it: it names files that hold them."""
 
     approvals: Approvals = Approvals()
+    notifications: Notifications = Notifications()
+    commit_status: CommitStatus = CommitStatus()
     slack: Slack | None = None
     dashboard: Dashboard = Dashboard()
 

@@ -12,10 +12,6 @@ anything but 2xx, with ``pollInterval``          not yet: again after it, until 
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,9 +21,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from analysis.providers.base import ConfigurationError
 from analysis.providers.refusals import retry_after, said
 from analysis.providers.secrets import Secrets
+from rollouts.notify.signing import signature
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -38,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Request", "body_of", "pause_after", "prepare", "send", "signature"]
 
 _LARGEST: Final = 16 * 1024
-_SHORTEST_KEY: Final = 24
-_PREFIX: Final = "whsec_"
 _LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _MOST_PAUSE: Final = 30.0
 _USER_AGENT: Final = "coalmine-hooks"
@@ -65,33 +59,6 @@ class Answer:
 def body_of(event: Mapping[str, Any]) -> bytes:
     """Return the body that tells of an event: the same bytes for each try."""
     return json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def signature(secret: str, key: str, timestamp: int, body: bytes) -> str:
-    """Return the ``webhook-signature`` of a request (standardwebhooks.com).
-
-    Args:
-        secret: ``whsec_`` and the key in base64.
-        key: The request's ``webhook-id``.
-        timestamp: Its ``webhook-timestamp``, Unix seconds.
-        body: Its body.
-
-    Raises:
-        ConfigurationError: It is no such secret.
-    """
-    try:
-        text = secret.removeprefix(_PREFIX).rstrip("=")
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    if len(raw) < _SHORTEST_KEY:
-        msg = (
-            f"http.secretRef holds no signing key: write whsec_ and then at least {_SHORTEST_KEY} bytes in base64 "
-            '(echo "whsec_$(openssl rand -base64 32)")'
-        )
-        raise ConfigurationError(msg)
-    digest = hmac.new(raw, f"{key}.{timestamp}.".encode() + body, hashlib.sha256).digest()
-    return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def pause_after(tries: int) -> float:

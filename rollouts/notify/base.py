@@ -25,7 +25,7 @@ class Transition:
         reason: As of the Kubernetes Event, e.g. ``RolledBack`` (``rollouts.core.machine.Event``).
         note: In words.
         status: The Rollout's status at that time, as the API server stores it, without ``internal``.
-        annotations: The Rollout's and its Deployment's (which win), e.g. ``coalmine.dev/commit``.
+        annotations: The Rollout's and its Deployment's (which win), e.g. ``coalmine.dev/git-commit``.
         labels: The Rollout's.
     """
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import math
 import os
 import signal
 import socket
@@ -125,7 +126,7 @@ async def run(options: Options) -> None:
         def reconciler(trigger: Callable[[Key], None]) -> Reconciler:
             nonlocal outbox
             instance = socket.gethostname()
-            around = Surroundings(writer, instance, time.time, *([elector.left] if elector else []))
+            around = Surroundings(writer, instance, time.time, elector.left if elector else lambda: math.inf)
             outbox = Outbox([Counted(sink, meters) for sink in sinks], around) if sinks else None
             return Reconciler(
                 cache=cache,

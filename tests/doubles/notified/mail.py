@@ -57,7 +57,7 @@ class MailDouble:
     def _authenticate(self, *args: Any) -> AuthResult:
         data = args[-1]
         assert isinstance(data, LoginPassword)
-        return AuthResult(success=(data.login.decode(), data.password.decode()) == self._login)
+        return AuthResult(success=(data.login.decode(), data.password.decode()) == self._login, handled=False)
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd looks for this name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
