@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rollouts.core.machine import RESTING, State
-from rollouts.core.notes import Notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,4 +57,4 @@ class Cap:
 
 def is_under_way(internal: Mapping[str, Any]) -> bool:
     """Return whether a Rollout's memory (``status.internal``) says that a release is under way."""
-    return Notes.read(dict(internal)).state not in _IDLE
+    return State(internal.get("state", State.INITIALIZING)) not in _IDLE

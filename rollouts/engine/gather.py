@@ -26,6 +26,7 @@ from rollouts.engine.measure import Known
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from rollouts.api.people import Person
     from rollouts.core.naming import Names
     from rollouts.core.preflight.facts import Facts
     from rollouts.engine.cache import Cache, Key
@@ -75,6 +76,8 @@ def _rival(cache: Cache, subject: Subject, names: Names) -> str:
         metadata = body["metadata"]
         if metadata["uid"] == subject.uid or metadata.get("deletionTimestamp"):
             continue
+        if not {names.workload, names.host} & _claimed(body):
+            continue  # reading one takes a millisecond, and a namespace may have hundreds
         try:
             spec = parse_rollout(body)
             notes = Notes.read((body.get("status") or {}).get("internal") or {})
@@ -85,6 +88,13 @@ def _rival(cache: Cache, subject: Subject, names: Names) -> str:
         if other and older and (other.workload == names.workload or other.host == names.host):
             return str(metadata["name"])
     return ""
+
+
+def _claimed(body: Mapping[str, Any]) -> set[str]:
+    """Return all names that can be a Rollout's Deployment or Service, as they are written."""
+    spec, notes = body.get("spec") or {}, (body.get("status") or {}).get("internal") or {}
+    workload = (spec.get("workloadRef") or {}).get("name")
+    return {str(name) for name in (workload, spec.get("service"), notes.get("workload"), notes.get("host")) if name}
 
 
 def _neighbours(cache: Cache, subject: Subject) -> dict[str, Neighbour]:
@@ -161,6 +171,7 @@ def gather(
     preflight: Facts | None = None,
     hooks: HookFacts | None = None,
     write_back: WriteBackFacts | None = None,
+    people: tuple[Person, ...] = (),
 ) -> Observed:
     """Return all that one decision may look at.
 
@@ -175,6 +186,7 @@ def gather(
         preflight: What the checks before any traffic moves look at.
         hooks: How hooks go.
         write_back: What came of reverting in git.
+        people: Who has which names.
     """
     notes = subject.notes
     names = names_of(subject.spec, notes)
@@ -233,5 +245,6 @@ def gather(
         preflight=preflight,
         hooks=hooks or HookFacts(),
         write_back=write_back or WriteBackFacts(),
+        people=people,
         strays=tuple(Workload(d) for d in cache.labelled(namespace, subject.name) if d["metadata"]["name"] not in ours),
     )
