@@ -133,7 +133,7 @@ def release_message(rollout: Mapping[str, Any], release: str, look: Look) -> Con
     if entry is not None and status.get("startedAt") != release:
         return _ended_before(rollout, entry, look)
     view = release_of(rollout)
-    if not view.canary.revision and entry is not None:  # a release that ended leaves no canary in the status
+    if entry is not None:  # what was promoted is the stable version by now, and the status has no canary any more
         view = _with_versions(view, entry)
     title, text = _title(view, entry)
     blocks = [header(title), section(_where(view, entry))]
@@ -169,8 +169,10 @@ def _title(view: Release, entry: Mapping[str, Any] | None) -> tuple[str, str]:
 
 
 def _with_versions(view: Release, entry: Mapping[str, Any]) -> Release:
-    made = replace(view.canary, revision=entry.get("revision", ""), images=tuple(entry.get("images") or ()))
-    return replace(view, canary=made)
+    new = replace(view.canary, revision=entry.get("revision", ""), images=tuple(entry.get("images") or ()))
+    before = entry.get("stable") or ""
+    old = view.stable if view.stable.revision == before else replace(view.stable, revision=before, images=())
+    return replace(view, canary=new, stable=old)
 
 
 def _where(view: Release, entry: Mapping[str, Any] | None) -> str:
@@ -309,6 +311,6 @@ def _ended_before(rollout: Mapping[str, Any], entry: Mapping[str, Any], look: Lo
     view = _with_versions(release_of({**rollout, "status": {}}), entry)
     title, text = _title(view, entry)
     blocks = [header(title), section(_where(view, entry))]
-    if links := _links(rollout, view, look.links):
+    if links := _links({}, view, look.links):  # the annotations are those of the one that followed
         blocks.append(context(links))
     return Content(text, blocks)

@@ -107,6 +107,7 @@ class Payment:
         entry = {
             "revision": status["canary"]["revision"],
             "images": status["canary"]["images"],
+            "stable": status["stable"]["revision"],
             "outcome": outcome,
             "reason": f"it is {outcome}",
             "startedAt": status["startedAt"],
