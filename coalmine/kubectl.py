@@ -93,7 +93,8 @@ class Kubectl:
             KubectlError: The server refuses one.
         """
         text = self.run("create", "-f", "-", "-o", "json", "--validate=false", stdin=json.dumps(_list(objects)))
-        decoder, found, at = json.JSONDecoder(), [], 0
+        decoder, at = json.JSONDecoder(), 0
+        found: list[dict[str, Any]] = []
         while text[at:].strip():
             at += len(text[at:]) - len(text[at:].lstrip())
             one, at = decoder.raw_decode(text, at)
