@@ -65,8 +65,9 @@ class SlackSink:
         return "slack"
 
     def wants(self, transition: Transition) -> bool:
-        """Return whether the Rollout has a channel."""
-        return bool(self._settings.channel_of(transition.namespace, dict(transition.annotations)))
+        """Return whether the Rollout has a channel, and it is about a release or somebody should look."""
+        matters = transition.status.get("startedAt") or transition.type == "Warning"
+        return bool(matters and self._settings.channel_of(transition.namespace, dict(transition.annotations)))
 
     async def send(self, transition: Transition, memory: Mapping[str, str], *, doubtful: bool) -> Mapping[str, str]:
         """Tell a transition. See ``rollouts.notify.base.Sink``."""

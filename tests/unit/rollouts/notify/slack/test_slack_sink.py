@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rollouts.notify.base import LaterError, RefusedError, UnclearError
@@ -194,3 +196,9 @@ async def test_another_process_goes_on_with_the_message(sink, slack, payment, se
     (top,) = slack.workspace.top()
     assert "payment v2: progressing" in words(top)
     assert numbers(slack) == [1, 2]
+
+
+async def test_that_a_rollout_was_adopted_is_no_news(sink, payment):
+    told = payment.tell("Adopted")
+    assert not sink.wants(told)
+    assert sink.wants(replace(told, type="Warning", reason="RolledOutUnheld"))
