@@ -23,6 +23,7 @@ _KEPT_AFTER_END: Final = 400
 _FRESH_SECONDS: Final = 2.0
 """A release that began as lately as this before it was first seen was seen from its begin."""
 _DECIDED: Final = frozenset({"Promote", "RollBack"})
+_TURNED: Final = ("promote", "rollback")
 _EVIDENCE: Final = (
     "t",
     "estimate",
@@ -175,8 +176,10 @@ class Series:
         last = metric.columns.last()
         if last is None or last[1:] != row:
             self._add(metric.columns, (now, *row))
-        if metric.crossed is None and (state := state_of(raw)) != "open":
-            metric.crossed = {"at": now, "towards": "rollback" if state == "worse" else "promote"}
+        towards = {"worse": "rollback", "fine": "promote"}.get(state_of(raw))
+        # What was fine may become worse, and that is then the answer.
+        if towards is not None and (metric.crossed is None or (metric.crossed["towards"], towards) == _TURNED):
+            metric.crossed = {"at": now, "towards": towards}
 
     def _decide(self, status: Mapping[str, Any], before: tuple[Any, Any], now: float) -> None:
         """Note the judge's decisions: one for each step, and one against the release."""

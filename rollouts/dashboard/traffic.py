@@ -79,7 +79,7 @@ class Traffic:
                 if not row.mirrored:
                     arm = bucket.arms[row.backend == self._canary]
                     arm.add(row.requests, row.attempts, row.attempt_errors, row.latency)
-        if len(self._buckets) > _MOST_BUCKETS:
+        while len(self._buckets) > _MOST_BUCKETS:
             self._coarsen()
 
     def dump(self, problem: str = "") -> dict[str, Any]:

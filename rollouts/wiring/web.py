@@ -36,6 +36,8 @@ __all__ = ["Web", "serve_web"]
 _LOG = logging.getLogger(__name__)
 _RELOAD_SECONDS: Final = 30.0
 _GOODBYE_SECONDS: Final = 1.0
+_LONGEST_HEADER: Final = 32_768
+"""Tokens with many groups are long."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ async def serve_web(address: str, served: Web, stack: contextlib.AsyncExitStack)
     app = _dashboard(served) if served.config.enabled else web.Application()
     for prefix, part in served.parts.items():
         app.add_subapp(prefix, part)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GOODBYE_SECONDS)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GOODBYE_SECONDS, max_field_size=_LONGEST_HEADER)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     try:

@@ -285,7 +285,7 @@ async def serve(clock, tmp_path):
                 instance="controller-1",
                 leads=lambda: True,
             )
-            runner = web.AppRunner(app, shutdown_timeout=0.1)
+            runner = web.AppRunner(app, shutdown_timeout=0.1, max_field_size=32_768)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
