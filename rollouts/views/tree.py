@@ -87,7 +87,7 @@ def _deployment(obj: Obj, sets: Sequence[Obj], pods: Sequence[Obj], now: float) 
     )
     words = [f"{ready}/{wanted} ready"]
     if spec.get("paused"):
-        words.append("a change is held")
+        words.append("change held")
     if failed:
         words.append("marked as failed")
     tone = Tone.BAD if failed else Tone.GOOD if ready >= wanted else Tone.BUSY

@@ -66,7 +66,7 @@ def test_stable_comes_first_with_its_live_replica_sets_and_their_pods():
         pod("payment-canary-1-a", of_canary),
     ]
     one, two = tree_of(ROLLOUT, [canary, other, stable], [old, new, of_canary], pods, NOW)
-    assert (one.name, one.role, one.words, one.age) == ("payment", "stable", "2/2 ready, a change is held", "60m")
+    assert (one.name, one.role, one.words, one.age) == ("payment", "stable", "2/2 ready, change held", "60m")
     (kept,) = one.children
     assert (kept.name, kept.words, kept.images) == ("payment-5", "2/2 ready, revision 5", "v1")
     assert [(p.name, p.words, p.tone) for p in kept.children] == [
