@@ -36,6 +36,8 @@ _AT_ONCE: Final = 4
 _MOST_DEFECTS: Final = 5
 """After so many errors that no sink should raise a transition is given up."""
 _NOTE_LENGTH: Final = 1000
+_FOR_GOOD: Final = 400
+_SERVER_ERRORS: Final = 500
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,20 @@ class Surroundings:
     pause: Callable[[float], Awaitable[object]] = asyncio.sleep
     spread: Callable[[], float] = random.random
 
-    async def insist(self, store: BoxStore, call: Callable[[], Awaitable[None]]) -> None:
-        """Call until the API server has taken it: nothing is sent that is not marked."""
+    async def insist(self, call: Callable[[], Awaitable[None]], failed: Callable[[str], None] = _LOG.warning) -> None:
+        """Call until the API server has taken it: nothing is sent that is not marked.
+
+        Args:
+            call: What to do.
+            failed: Is told in words when it failed.
+        """
         tries = 0
         while True:
             try:
                 await call()
             except FAULTS as error:
                 tries += 1
-                store.say_failure(str(error) or type(error).__name__)
+                failed(str(error) or type(error).__name__)
                 await self.pause(pause_before(tries, None, self.spread))
             else:
                 return
@@ -157,11 +164,17 @@ class Courier:
         _LOG.warning("%s/%s: %s", subject.namespace, subject.name, note)
         announcement = Announcement(number=number, at=around.clock(), type="Warning", reason=reason, note=note)
         about = f"{reason}-{name}".lower()
-        try:
-            await post_named_event(around.kube, subject, announcement, around.instance, about)
-        except FAULTS as error:
-            _LOG.warning("%s/%s: no Event tells of it: %s", subject.namespace, subject.name, error)
+
+        async def post() -> None:
+            try:
+                await post_named_event(around.kube, subject, announcement, around.instance, about)
+            except KubeError as error:
+                if not _FOR_GOOD <= error.status < _SERVER_ERRORS:
+                    raise
+                _LOG.warning("%s/%s: no Event tells of it: %s", subject.namespace, subject.name, error)
+
+        await around.insist(post)
 
     async def _change(self, store: BoxStore, change: Callable[[Box], Box]) -> None:
         store.change(change)
-        await self._around.insist(store, store.flush)
+        await self._around.insist(store.flush, store.say_failure)
