@@ -126,7 +126,7 @@ class Outbox:
         """Load the queue once, and store what waits to be put in."""
         if not post.loaded:
             async with self._loads:
-                await self._around.insist(post.store, post.store.load)
+                await self._around.insist(post.store.load, post.store.say_failure)
             post.loaded = True
             post.store.change(lambda box: box.only(self._sinks))
             self._deliver(post)
@@ -136,7 +136,7 @@ class Outbox:
             wanted = [(t, self._wanting(t) if t.at >= oldest else ()) for t in batch]
             post.store.change(lambda box, wanted=wanted: box.put(wanted))  # type: ignore[misc]
             if any(sinks for _, sinks in wanted):
-                await self._around.insist(post.store, post.store.flush)
+                await self._around.insist(post.store.flush, post.store.say_failure)
             post.kept = batch[-1].number
             post.store.say_progress()
             self._deliver(post)
