@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from coalmine.completion.names import contexts, deployments, namespaces
-from coalmine.init.draft import Wishes, choose_service, describe, draft, render
-from coalmine.init.sources import Found, from_cluster, from_files
 from coalmine.kubectl import Kubectl
+
+if TYPE_CHECKING:
+    from coalmine.init.sources import Found
 
 __all__ = ["init"]
 
@@ -66,6 +68,10 @@ def init(
 
     The Deployment itself is never changed. Without a name it is the only one that there is.
     """
+    # Here, as help and completion wait for none of it.
+    from coalmine.init.draft import Wishes, choose_service, describe, draft, render  # noqa: PLC0415
+    from coalmine.init.sources import from_cluster, from_files  # noqa: PLC0415
+
     kubectl = Kubectl(kubeconfig, context)
     found = from_files(paths, deployment, namespace) if paths else from_cluster(kubectl, deployment, namespace)
     service, _ = choose_service(found.deployment, found.services)

@@ -6,14 +6,9 @@ from pathlib import Path
 
 import click
 
-from coalmine.lint.check import lint
-from coalmine.lint.files import load
-from coalmine.lint.findings import CODES
-from coalmine.lint.output import FORMATS, summary
-from mesh.lint.findings import Severity
-
 __all__ = ["lint_command"]
 
+_FORMATS = ("text", "json", "github", "gitlab", "sarif")
 _EXAMPLES = """\b
 Examples:
   coalmine lint deploy/ -R                       everything below a folder
@@ -25,6 +20,10 @@ Examples:
 
 def _codes(_: click.Context, param: click.Parameter, value: tuple[str, ...]) -> frozenset[str]:
     """Check codes."""
+    if not value:
+        return frozenset()
+    from coalmine.lint.findings import CODES  # noqa: PLC0415 - help and completion wait for no model
+
     codes = {code.strip().upper() for part in value for code in part.split(",")}
     if unknown := sorted(codes - set(CODES)):
         raise click.BadParameter(f"{unknown[0]} is no code: `coalmine lint --codes` lists them", param=param)
@@ -37,7 +36,7 @@ def _codes(_: click.Context, param: click.Parameter, value: tuple[str, ...]) -> 
 @click.option(
     "-n", "--namespace", default="default", show_default=True, help="Of objects that do not say which they are in."
 )
-@click.option("-o", "--output", type=click.Choice([*FORMATS]), default="text", show_default=True)
+@click.option("-o", "--output", type=click.Choice(_FORMATS), default="text", show_default=True)
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too.")
 @click.option("--suppress", multiple=True, callback=_codes, metavar="CODE", help="Leave a code out; again for more.")
 @click.option("--codes", is_flag=True, help="Only list the codes.")
@@ -58,6 +57,12 @@ def lint_command(
 
     Exit status: 0 nothing wrong, 1 errors (with --strict: or warnings), 2 wrong usage.
     """
+    from coalmine.lint.check import lint  # noqa: PLC0415 - as above
+    from coalmine.lint.files import load  # noqa: PLC0415
+    from coalmine.lint.findings import CODES  # noqa: PLC0415
+    from coalmine.lint.output import FORMATS, summary  # noqa: PLC0415
+    from mesh.lint.findings import Severity  # noqa: PLC0415
+
     if codes:
         for code in CODES.values():
             click.echo(f"{code.code}  {code.severity:<7}  {code.title}")

@@ -119,7 +119,8 @@ def test_the_real_kubectl_passes_it_on(path):
 
 def test_a_shell_waits_for_no_library():
     code = (
-        "import sys; from coalmine.completion.plugin import answer; answer(['li']); "
+        "import sys; from coalmine.completion.plugin import answer; "
+        "[answer(words) for words in (['li'], ['lint', '--'], ['init', '--'], ['doctor', '--'], ['completion', ''])]; "
         "print([m for m in ('pydantic', 'numpy', 'rich', 'kubernetes', 'yaml') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
