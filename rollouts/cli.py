@@ -13,6 +13,7 @@ import yaml
 from crds.logs import FORMATS, LogFormat, configure
 from rollouts.api.admission import Hold, policy_objects
 from rollouts.api.floors import AUTOSCALERS, floor_policy_objects
+from rollouts.api.stamps import guard_objects, stamp_policy_objects
 
 __all__ = ["controller"]
 
@@ -37,13 +38,17 @@ def controller() -> None:
     "--version", type=click.Choice(["v1", "v1beta1"]), default="v1", show_default=True, help="Of the policy's API."
 )
 def policy(version: str) -> None:
-    """Print the hold and the autoscalers' floor as MutatingAdmissionPolicies, for an administrator to apply.
+    """Print the admission policies of hold, autoscalers' floor and approvals, for an administrator to apply.
 
     A controller that watches the whole cluster installs them itself; one with --namespace does not.
     """
-    click.echo(
-        yaml.safe_dump_all([*policy_objects(version), *floor_policy_objects(version)], sort_keys=False), nl=False
-    )
+    objects = [
+        *policy_objects(version),
+        *floor_policy_objects(version),
+        *guard_objects(),
+        *stamp_policy_objects(version),
+    ]
+    click.echo(yaml.safe_dump_all(objects, sort_keys=False), nl=False)
 
 
 @controller.command()

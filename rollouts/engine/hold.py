@@ -17,6 +17,15 @@ from rollouts.api.admission import (
 )
 from rollouts.api.floors import AUTOSCALERS, FLOOR_NAME, FLOOR_PATH, floor_policy_objects, floor_webhook
 from rollouts.api.names import FIELD_MANAGER, ROLLOUT_LABEL
+from rollouts.api.stamps import (
+    APPROVALS_NAME,
+    APPROVALS_PATH,
+    AUTHOR_NAME,
+    AUTHOR_PATH,
+    guard_objects,
+    stamp_policy_objects,
+    stamp_webhooks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -35,6 +44,8 @@ _PLURALS: Final = {
     "MutatingAdmissionPolicy": "mutatingadmissionpolicies",
     "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings",
     "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
 }
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
@@ -90,7 +101,7 @@ async def choose_hold(api: Api, wanted: str) -> Hold:
 
 
 async def install_policy(api: Api, autoscalers: Sequence[str] = AUTOSCALERS) -> None:
-    """Install the policies of hold and floor, and remove a webhook that held before.
+    """Install the policies of hold, floor and approvals, and remove a webhook that held before.
 
     Args:
         api: The API server.
@@ -103,12 +114,22 @@ async def install_policy(api: Api, autoscalers: Sequence[str] = AUTOSCALERS) -> 
     if version is None:
         msg = "this API server has no MutatingAdmissionPolicy: use --hold webhook"
         raise ValueError(msg)
-    await _apply(api, [*policy_objects(version), *floor_policy_objects(version, autoscalers)])
+    await _apply(
+        api,
+        [
+            *policy_objects(version),
+            *floor_policy_objects(version, autoscalers),
+            *guard_objects(),
+            *stamp_policy_objects(version),
+        ],
+    )
     await api.request("DELETE", _path("v1", "MutatingWebhookConfiguration", HOLD_NAME))
 
 
 async def install_webhook(api: Api, address: str, ca: bytes, autoscalers: Sequence[str] = AUTOSCALERS) -> None:
-    """Install the configuration of both webhooks, and remove policies that held before.
+    """Install the configuration of the webhooks, and remove policies that held before.
+
+    Approvals are guarded by a policy besides, which API servers have from Kubernetes 1.30.
 
     Args:
         api: The API server.
@@ -119,10 +140,12 @@ async def install_webhook(api: Api, address: str, ca: bytes, autoscalers: Sequen
     bundle = base64.b64encode(ca).decode()
     (configuration,) = webhook_objects({"url": f"https://{address}{HOLD_PATH}", "caBundle": bundle})
     floor = floor_webhook({"url": f"https://{address}{FLOOR_PATH}", "caBundle": bundle}, autoscalers)
-    await _apply(api, [{**configuration, "webhooks": [*configuration["webhooks"], floor]}])
+    configs = {path: {"url": f"https://{address}{path}", "caBundle": bundle} for path in (APPROVALS_PATH, AUTHOR_PATH)}
+    webhooks = [*configuration["webhooks"], floor, *stamp_webhooks(configs)]
+    await _apply(api, [*guard_objects(), {**configuration, "webhooks": webhooks}])
     if version := await served_policy_version(api):
         for kind in ("MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"):
-            for name in (HOLD_NAME, FLOOR_NAME):
+            for name in (HOLD_NAME, FLOOR_NAME, APPROVALS_NAME, AUTHOR_NAME):
                 await api.request("DELETE", _path(version, kind, name))
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from analysis.model.counts import Arm
+    from rollouts.api.people import Person
     from rollouts.api.rollout import RolloutStatus
     from rollouts.core.actions import Action, Plan
     from rollouts.core.notes import Announcement
@@ -75,6 +76,7 @@ class Reconciler:
         most_releases: int | None = None,
         outbox: Outbox | None = None,
         meters: Meters | None = None,
+        people: tuple[Person, ...] = (),
     ) -> None:
         """Make one.
 
@@ -88,6 +90,7 @@ class Reconciler:
             most_releases: How many releases there may be at once; None for any number.
             outbox: Tells transitions to people; it is closed with this. None where there is nobody to tell.
             meters: Counts decisions.
+            people: Who has which names, for gates.
         """
         self._cache = cache
         self._kube = kube
@@ -105,6 +108,7 @@ class Reconciler:
         self._instance = instance
         self._cap = Cap(most_releases)
         self._meters = meters
+        self._people = people
         self._outbox = outbox
         self._preflight = PreflightReader(kube, cache, router, tools.clock)
         self._written: dict[Key, tuple[str, dict[str, Any]]] = {}
@@ -139,6 +143,7 @@ class Reconciler:
             preflight=await self._preflight.facts(subject),
             hooks=self._hooks.look(key),
             write_back=self._write_backs.look(key),
+            people=self._people,
         )
         plan = decide(observed, self._clock())
         self._cap.note(key, plan.status.internal)

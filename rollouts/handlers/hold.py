@@ -12,6 +12,7 @@ from aiohttp import web
 
 from rollouts.api.admission import HOLD_PATH, review
 from rollouts.api.floors import AUTOSCALERS, FLOOR_PATH, floor_patch
+from rollouts.api.stamps import APPROVALS_PATH, AUTHOR_PATH, stamp_author, stamp_decision
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -62,7 +63,7 @@ def _floor(floors: Callable[[str, str], int], autoscalers: Sequence[str]) -> Rev
 def make_app(
     floors: Callable[[str, str], int] = lambda _namespace, _name: 0, autoscalers: Sequence[str] = AUTOSCALERS
 ) -> web.Application:
-    """Return the application; the API server posts its questions to ``HOLD_PATH`` and ``FLOOR_PATH``.
+    """Return the application; the API server posts its questions to ``HOLD_PATH``, ``FLOOR_PATH`` and so on.
 
     Args:
         floors: Says below how many replicas a Deployment (namespace, name) must not go.
@@ -82,6 +83,8 @@ def make_app(
     app = web.Application(client_max_size=8 * 1024 * 1024)
     app.router.add_post(HOLD_PATH, asks(review))
     app.router.add_post(FLOOR_PATH, asks(_floor(floors, autoscalers)))
+    app.router.add_post(APPROVALS_PATH, asks(stamp_decision))
+    app.router.add_post(AUTHOR_PATH, asks(stamp_author))
     return app
 
 

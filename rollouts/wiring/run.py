@@ -39,8 +39,10 @@ from rollouts.engine.scaling import floor_of
 from rollouts.engine.scope import check_hold, nothing_to_release, sees_cluster_templates
 from rollouts.engine.sweep import Sweep
 from rollouts.engine.telemetry import TelemetryStream
+from rollouts.gates.http import make_app as approvals_app
 from rollouts.handlers.hold import make_app, serve_hold
 from rollouts.handlers.watches import RESOURCES, operate, watches
+from rollouts.notify.signing import signature
 from rollouts.routers.coalmine import CoalmineRouter
 from rollouts.wiring.duty import Duty
 from rollouts.wiring.metrics import Facts, add_metrics
@@ -138,6 +140,7 @@ async def run(options: Options) -> None:
                 most_releases=options.max_releases,
                 outbox=outbox,
                 meters=meters,
+                people=options.config.approvals.people,
             )
 
         if options.namespaces:
@@ -154,7 +157,7 @@ async def run(options: Options) -> None:
             )
 
         await _serve_health(options.health_address, ready, stack, lambda app: add_metrics(app, meters, cache, facts))
-        parts = slack.parts(options.http_address)
+        parts = {**slack.parts(options.http_address), **_approvals(kube, options)}
         if options.http_address is not None:
             await serve_web(
                 options.http_address,
@@ -188,6 +191,20 @@ async def run(options: Options) -> None:
         )
         watching = operate(registry, options.kubeconfig, options.namespaces, stop=stop)
         await _until_stopped(watching, sweep.run(), _act(duty, elector, ready.set))
+
+
+def _approvals(kube: Kube, options: Options) -> dict[str, web.Application]:
+    """Return what takes signed calls, where some program may call.
+
+    Raises:
+        ValueError: Some may, and nothing is served.
+    """
+    approvals = options.config.approvals
+    if not approvals.callers:
+        return {}
+    if options.http_address is None:
+        raise ValueError("approvals.callers: they would call /approvals, and nothing is served: add --http-address")
+    return {"/approvals": approvals_app(kube, approvals, signature)}
 
 
 async def _act(duty: Duty, elector: Elector | None, waits: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from rollouts.api.admission import ADMISSION_GROUP, HOLD_NAME
 from rollouts.api.floors import FLOOR_NAME
 from rollouts.api.names import ROLLOUT_LABEL
+from rollouts.api.stamps import APPROVALS_NAME, AUTHOR_NAME
 from rollouts.engine.hold import install_policy, install_webhook, wait_for_hold
 from rollouts.engine.kube import connect
 from rollouts.handlers.hold import make_app, serve_hold
@@ -38,11 +39,17 @@ def run(kubectl):
 @pytest.fixture
 async def uninstalled(api):
     """Neither policy nor webhook, before and after."""
-    kinds = ("mutatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingwebhookconfigurations")
+    kinds = (
+        "mutatingadmissionpolicybindings",
+        "mutatingadmissionpolicies",
+        "mutatingwebhookconfigurations",
+        "validatingadmissionpolicybindings",
+        "validatingadmissionpolicies",
+    )
 
     async def remove():
         for kind in kinds:
-            for name in (HOLD_NAME, FLOOR_NAME):
+            for name in (HOLD_NAME, FLOOR_NAME, APPROVALS_NAME, AUTHOR_NAME):
                 await api.request("DELETE", f"/apis/{ADMISSION_GROUP}/v1/{kind}/{name}")
 
     await remove()

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from rollouts.api.admission import policy_objects
 from rollouts.api.floors import floor_policy_objects
+from rollouts.api.stamps import guard_objects, stamp_policy_objects
 from rollouts.cli import controller
 
 
@@ -15,7 +16,13 @@ from rollouts.cli import controller
 def test_the_policies_are_printed_as_the_controller_would_install_it(version):
     printed = CliRunner().invoke(controller, ["policy", "--version", version])
     assert printed.exit_code == 0
-    assert list(yaml.safe_load_all(printed.output)) == [*policy_objects(version), *floor_policy_objects(version)]
+    wanted = [
+        *policy_objects(version),
+        *floor_policy_objects(version),
+        *guard_objects(),
+        *stamp_policy_objects(version),
+    ]
+    assert list(yaml.safe_load_all(printed.output)) == wanted
 
 
 @pytest.mark.parametrize("name", ["*", "shop,bank", "Shop", "-shop", ""])

@@ -21,6 +21,8 @@ CLUSTER_SCOPED = {
     "namespaces",
     "subjectaccessreviews",
     "tokenreviews",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
 }
 ELSEWHERE = {"leases"}
 """In the controller's own namespace: cluster.yaml allows them there."""
