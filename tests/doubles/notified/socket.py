@@ -16,7 +16,7 @@ class Trouble:
     """What the next requests meet, one after the other.
 
     ``429``, ``503`` and any other status: that answer, and nothing is taken. ``lost``: it is taken, and the connection
-    breaks before the answer. ``cut``: the connection breaks, and nothing is taken.
+    breaks before the answer. ``cut``: the connection breaks, and nothing is taken. ``held``: it is taken, and no answer comes.
     """
 
     def __init__(self) -> None:
@@ -33,11 +33,13 @@ class HttpDouble:
     Attributes:
         trouble: What goes wrong.
         requests: How many came, with what became of each.
+        holds: Whether somebody waits for an answer that does not come.
     """
 
     def __init__(self) -> None:
         self.trouble = Trouble()
         self.requests: list[str] = []
+        self.holds = threading.Event()
         self.port = 0
         self._runner: web.AppRunner | None = None
 
@@ -82,6 +84,10 @@ class HttpDouble:
         response = await self.answer(request, body)
         if what == "lost":
             return self._broken(request, "lost")
+        if what == "held":
+            self.requests.append("held")
+            self.holds.set()
+            await asyncio.Event().wait()
         self.requests.append(str(response.status))
         return response
 
