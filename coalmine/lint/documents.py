@@ -112,7 +112,11 @@ def read_documents(text: str, file: str) -> tuple[list[Document], list[Trouble]]
                 trouble.append(Trouble(mark.line + 1, mark.column + 1, words))
                 continue
             twice = tuple(_twice(node))
-            value = _plain(loader.construct_document(node))
+            try:
+                value = _plain(loader.construct_document(node))
+            except yaml.constructor.ConstructorError as error:  # the next document can be read all the same
+                trouble.append(_trouble(error, text))
+                continue
             documents += _objects(value, node, file, sources, twice)
     except yaml.YAMLError as error:
         trouble.append(_trouble(error, text))

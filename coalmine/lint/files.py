@@ -87,7 +87,11 @@ def _read(loaded: Loaded, content: bytes, name: str) -> None:
         line = content[: error.start].count(b"\n") + 1
         loaded.findings.append(unreadable(name, Trouble(line, 1, "is not UTF-8: save it as such")))
         return
+    if name.endswith(".json"):
+        text = text.replace("\t", " ")  # JSON may be indented with them, and YAML may not
     documents, trouble = read_documents(text, name)
+    if "apiVersion" not in text:
+        return  # somebody else's, with tags and dialects of its own
     if trouble and "{{" in text and name != STDIN:
         words = "is a template and not judged by itself: helm template RELEASE CHART | coalmine lint -"
         loaded.findings.append(Finding(name, 1, 1, "CM0001", Severity.INFO, "", "", words))

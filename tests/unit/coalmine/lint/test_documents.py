@@ -81,6 +81,12 @@ def test_of_text_that_is_no_yaml_the_place_is_told():
     assert (trouble.line, trouble.column) == (14, 2)
 
 
+def test_after_a_document_with_an_unknown_tag_the_next_one_is_read():
+    documents, (trouble,) = read_documents(f"a: !Sub x\n---\n{SAMPLE}", "f")
+    assert (trouble.line, trouble.column) == (1, 4)
+    assert [d.locate("spec") for d in documents] == [(9, 1)]
+
+
 LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(-1, 200), st.sampled_from(["", "payment", "30s", "x.y", "{{a}}"])
 )

@@ -97,7 +97,7 @@ def test_a_folder_is_read_and_those_below_it_when_asked(run):
 
 
 def test_a_template_and_a_patch_are_not_judged(run):
-    chart = "kind: Rollout\n{{- if .Values.on }}\nspec: {}\n{{- end }}\n"
+    chart = "apiVersion: coalmine.dev/v1alpha1\nkind: Rollout\n{{- if .Values.on }}\nspec: {}\n{{- end }}\n"
     kustomization = "patches: [{path: patch.yaml}]\npatchesStrategicMerge: [other.yaml]\n"
     result = run(
         "-R",
@@ -112,6 +112,24 @@ def test_a_template_and_a_patch_are_not_judged(run):
     assert "c/a.yaml:1:1: hint: is a template" in result.stdout
     assert "k/patch.yaml:1:1: hint: is a patch of a kustomization" in result.stdout
     assert "kustomize build k | coalmine lint -" in result.stdout
+
+
+def test_other_peoples_dialects_are_left_alone(run):
+    others = {
+        "ci_yaml": "job: {script: !reference [a, b]}\n",
+        "site_yaml": "plugin: !!python/name:x.y\n",
+        "a_yaml": "a: [1\n",
+    }
+    result = run("--strict", ".", **others)
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_json_may_be_indented_with_tabs(run, tmp_path):
+    text = json.dumps(
+        {"apiVersion": "coalmine.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "a"}, "spec": {}}, indent="\t"
+    )
+    (tmp_path / "a.json").write_text(text)
+    assert run(".").stdout.startswith("a.json:7:2: error: Rollout a: spec.workloadRef is missing")
 
 
 def test_environments_with_the_same_objects_are_not_mixed(run):
