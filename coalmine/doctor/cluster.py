@@ -17,6 +17,7 @@ from rollouts.api.admission import policy_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from coalmine.crds.definitions import Definition
 
@@ -93,8 +94,9 @@ def definitions(look: Look) -> list[Result]:
         present = {c["metadata"]["name"]: c for c in _items(look, "customresourcedefinitions", *named)}
     except ForbiddenError:
         return [_by_discovery(look)]
-    judged = (_judge(look, definition, present.get(definition.name)) for definition in DEFINITIONS)
-    results = [result for result in judged if result is not None]
+    results = _missing(look, [d for d in DEFINITIONS if d.name not in present])
+    judged = (_judge(look, d, present[d.name]) for d in DEFINITIONS if d.name in present)
+    results += [result for result in judged if result is not None]
     count = len(DEFINITIONS)
     return results or [passed("definitions", f"all {count} kinds are installed, and as this version has them")]
 
@@ -106,12 +108,22 @@ def _items(look: Look, kind: str, *names: str) -> list[dict[str, Any]]:
     return items
 
 
-def _judge(look: Look, definition: Definition, present: dict[str, Any] | None) -> Result | None:
-    fix = look.apply(shipped("crds", f"{definition.group}_{definition.plural}.yaml"))
-    if present is None:
-        ours = definition.own
-        words = f"{definition.name} is not installed: {'releases' if ours else 'the mesh'} cannot work without it"
-        return failed("definitions", words, fix)
+def _missing(look: Look, absent: Sequence[Definition]) -> list[Result]:
+    if not absent:
+        return []
+    who = "releases" if any(d.own for d in absent) else "the mesh"
+    words = (
+        f"{names([d.name for d in absent])} {'is' if len(absent) == 1 else 'are'} not installed: {who} cannot work so"
+    )
+    return [failed("definitions", words, look.apply(*(_file(d) for d in absent)))]
+
+
+def _file(definition: Definition) -> Path:
+    return shipped("crds", f"{definition.group}_{definition.plural}.yaml")
+
+
+def _judge(look: Look, definition: Definition, present: dict[str, Any]) -> Result | None:
+    fix = look.apply(_file(definition))
     served = [v["name"] for v in present["spec"]["versions"] if v.get("served")]
     if not set(served) & set(definition.versions):
         words = (
