@@ -167,7 +167,7 @@ def run(  # noqa: PLR0917 - click passes them by name
     """Run the controller until it gets SIGTERM."""
     from rollouts.api.controller import read_config  # noqa: PLC0415
     from rollouts.engine.leader import LeaseSettings, own_namespace  # noqa: PLC0415
-    from rollouts.wiring.run import Options  # noqa: PLC0415 - kopf and aiohttp load only where they are needed
+    from rollouts.wiring.options import Options  # noqa: PLC0415 - kopf and aiohttp load only where they are needed
     from rollouts.wiring.run import run as run_controller  # noqa: PLC0415
 
     configure(log_format, packages=("rollouts", "analysis"), verbose=verbose)
