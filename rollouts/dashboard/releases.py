@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rollouts.dashboard.board import Board
     from rollouts.engine.cache import Key
 
-__all__ = ["OpenWindows", "ReleaseFeed", "Windows"]
+__all__ = ["ReleaseFeed", "Windows"]
 
 _HOUR: Final = 3600.0
 _LATELY: Final = 600.0

@@ -59,7 +59,7 @@ def _row(rollout: Mapping[str, Any], release: Release) -> dict[str, Any]:
         "verdict": release.verdict,
         "stable": _version(status.get("stable")),
         "canary": _version(status.get("canary")),
-        "startedAt": release.started,
+        "startedAt": release.started if (status.get("internal") or {}).get("open") else None,
         "createdAt": release.created,
         "last": _entry(release, release.history[-1]) if release.history else None,
         "paused": release.paused,
