@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,13 +15,14 @@ from rich.console import Console
 from coalmine.local.cluster import LocalCluster
 from coalmine.local.errors import KubectlError
 from coalmine.local.progress import ConsoleProgress
+from rollouts.dashboard.pages import STATIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
-    from pathlib import Path
 
     from coalmine.local.kube import Kubectl
 
+ROOT = Path(__file__).parents[2]
 POD_RANGE = "127.11.0.0/16"
 """Of the first cluster; the next ones take others."""
 LOG_LINES = 15
@@ -115,6 +119,31 @@ def state(cluster: LocalCluster) -> str:
             *log.read_text(errors="replace").splitlines()[-LOG_LINES:],
         ]
     return "\n".join(found)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The headless browser's program."""
+    return _run("tests/tools/chromium/build.py")
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """axe-core's script, which finds what makes pages hard to use for some people."""
+    return Path(_run("tests/tools/chromium/build.py", "axe")).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def built() -> Path:
+    """The folder of the dashboard's pages; they are built if nobody has."""
+    if not (STATIC / "index.html").exists():
+        _run("tools/dashboard/build.py")
+    return STATIC
+
+
+def _run(script: str, *args: str) -> str:
+    command = [sys.executable, str(ROOT / script), *args]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture(scope="session")

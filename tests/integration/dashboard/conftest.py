@@ -7,23 +7,18 @@ import contextlib
 import copy
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 import pytest_asyncio
 from aiohttp import web
 from playwright.async_api import async_playwright
 
 from rollouts.dashboard.guards import guard
-from rollouts.dashboard.pages import STATIC, Pages
+from rollouts.dashboard.pages import Pages
 
-ROOT = Path(__file__).parents[3]
-EXAMPLES = ROOT / "tests" / "unit" / "rollouts" / "dashboard" / "examples"
-CHROMIUM = ROOT / "tests" / "tools" / "chromium" / "build.py"
+EXAMPLES = Path(__file__).parents[2] / "unit" / "rollouts" / "dashboard" / "examples"
 ROLLOUTS = {
     "shop/payment": "rollout-canary",
     "shop/search": "rollout-rolled-back",
@@ -31,30 +26,6 @@ ROLLOUTS = {
 }
 PATIENCE = 60_000
 """Milliseconds after which a page that does not come to show something is given up."""
-
-
-def _run(*command: str) -> str:
-    return subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.fixture(scope="session")
-def built() -> Path:
-    """The pages' folder; they are built if nobody has."""
-    if not (STATIC / "index.html").exists():
-        _run(str(ROOT / "tools" / "dashboard" / "build.py"))
-    return STATIC
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """The browser's program."""
-    return _run(str(CHROMIUM))
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """axe-core's script."""
-    return Path(_run(str(CHROMIUM), "axe")).read_text(encoding="utf-8")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
