@@ -148,7 +148,14 @@ def _is_ours(present: dict[str, Any]) -> bool:
 def _current(present: dict[str, Any], definition: Definition) -> bool:
     wanted = {v["name"]: v["schema"]["openAPIV3Schema"] for v in definition.dump()["spec"]["versions"]}
     found = {v["name"]: (v.get("schema") or {}).get("openAPIV3Schema") for v in present["spec"]["versions"]}
-    return wanted == found
+    return _stored(wanted) == _stored(found)
+
+
+def _stored(schema: Any) -> Any:
+    """Return a schema as the API server keeps it: without properties where there are none."""
+    if isinstance(schema, dict):
+        return {k: _stored(v) for k, v in schema.items() if not (k == "properties" and v == {})}
+    return [_stored(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def _by_discovery(look: Look) -> Result:
