@@ -165,7 +165,7 @@ class Notifications(Resource):
     link: Annotated[
         MessageTemplate | None,
         Field(
-            description="Address where a release is watched: https://coalmine.example.com/#/{{ namespace }}/{{ name }}"
+            description="Address where a release is watched: https://coalmine.example.com/#/rollouts/{{ namespace }}/{{ name }}"
         ),
     ] = None
     cloud_events: tuple[CloudEvents, ...] = ()

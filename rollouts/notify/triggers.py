@@ -21,6 +21,7 @@ REASONS: Final = frozenset(
         *(event.value for event in Event),
         *(reason.value for reason in PreflightReason),
         PREFLIGHT_PASSED,
+        *("Approved", "ApprovalTimedOut", "ReleasePaused", "ReleaseResumed"),
         *("CommandIgnored", "HookFailed", "PodReplaced", "WrittenBack", "WriteBackFailed"),
     }
 )
