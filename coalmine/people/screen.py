@@ -24,6 +24,9 @@ MOST_PODS: Final = 8
 _INDENT: Final = 12
 _BAR: Final = 40
 _SMALL: Final = 8
+_GAPS: Final = 8
+"""Between the columns of the tree, with the symbol."""
+_LEAST_NAME: Final = 30
 _STEP_STYLE: Final = {
     StepState.DONE: "green",
     StepState.NOW: "bold cyan",
@@ -128,8 +131,10 @@ def _weight_lines(r: Release, width: int) -> list[Line]:
 
 def _verdict_lines(r: Release, width: int) -> list[Line]:
     style = {"Promote": "green", "RollBack": "red"}.get(r.verdict, "")
-    words = f"{r.verdict}: {r.summary}" if r.summary else r.verdict
-    return _wrapped(words, style, width) + (_wrapped(f"needs {r.need}", "dim", width) if r.need else [])
+    said = r.message + r.summary  # what one of them has said is not said again
+    words = f"{r.verdict}: {r.summary}" if r.summary and r.summary.rstrip(".") not in r.message else r.verdict
+    missing = _wrapped(f"needs {r.need}", "dim", width) if r.need and r.need.split(", ")[0] not in said else []
+    return _wrapped(words, style, width) + missing
 
 
 def _evidence_lines(e: EvidenceView, size: int, width: int) -> list[Line]:
@@ -147,10 +152,11 @@ def tree_lines(nodes: Sequence[Node], width: int) -> list[Line]:
     """Draw objects below each other, the columns in line."""
     rows = [row for node in nodes for row in _rows(node, "  ", "  ")]
     names = max(len(prefix) + len(node.kind) + 1 + len(node.name) for prefix, node in rows)
-    if width:
-        names = min(names, max(24, width - 44))
     texts, tags = max(len(_words(node)) for _, node in rows), max(len(node.images) for _, node in rows)
-    aged = not width or names + texts + tags + 12 <= width  # a column that would be cut says nothing
+    others = _GAPS + texts + tags + max(len(node.age) for _, node in rows)
+    if width:
+        names = min(names, max(_LEAST_NAME, width - others))
+    aged = not width or names + others <= width  # a column that would be cut says nothing
     return [_tree_line(prefix, node, names, texts, tags if aged else None) for prefix, node in rows]
 
 

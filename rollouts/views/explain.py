@@ -58,7 +58,12 @@ def commands_of(r: Release) -> dict[str, str]:
         found |= {"approve": f"answers yes: {_next(r)}", "reject": "answers no: the release is taken back"}
     if r.phase == "Paused" and not r.paused:
         found["resume"] = "lets it go on"
-    if r.phase in {"Progressing", "Paused", "AwaitingApproval", "Inconclusive", "Watching"} and r.step:
+    on_its_way = r.phase == "Progressing" and r.waits is not Waits.JUDGE
+    if (
+        r.phase in {"Progressing", "Paused", "AwaitingApproval", "Inconclusive", "Watching"}
+        and r.step
+        and not on_its_way
+    ):
         found["skip"] = f"ends {step} whatever it waits for: {_next(r)}"
     if r.phase in {"Starting", "Progressing", "Paused", "AwaitingApproval", "Inconclusive"}:
         found["promote"] = "promotes it without waiting for evidence"
@@ -74,7 +79,7 @@ def commands_of(r: Release) -> dict[str, str]:
             "retry": "runs the same version again from the first step",
             "undo": "puts the stable version's template back into the Deployment (git has to follow)",
         }
-    if r.phase == "Healthy":
+    if r.phase == "Healthy" and r.history:
         found["undo"] = "goes back to the version before, as a release of its own"
     return found
 

@@ -52,6 +52,13 @@ def asking(world):
     world.settle(3)
 
 
+def scaling(world):
+    asking(world)
+    world.pods_start = False
+    world.annotate(names.APPROVE_ANNOTATION, "before")
+    world.settle(3)
+
+
 def watching(world):
     asking(world)
     world.annotate(names.APPROVE_ANNOTATION, "before")
@@ -75,6 +82,7 @@ SITUATIONS = {
     on_hold: "Paused",
     at_a_pause: "Paused",
     asking: "AwaitingApproval",
+    scaling: "Progressing",
     watching: "Watching",
     rolled_back: "RolledBack",
 }
@@ -127,7 +135,7 @@ def test_it_is_explained_in_sentences(at, situation):
         assert text[:1] == text[:1].upper()
         assert text.endswith((".", "!", "?"))
     assert told.then
-    assert told.can
+    assert bool(told.can) is (situation is not healthy)
 
 
 def test_the_explanation_names_what_is_missing_and_what_comes(at):
