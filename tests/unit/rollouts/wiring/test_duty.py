@@ -94,3 +94,24 @@ async def test_all_rollouts_of_a_namespace_are_looked_at_when_something_vanished
         office.duty.vanished("services", ("shop", "payment"))
         await office.turns()
         assert sorted(office.looks) == [FRONTEND, PAYMENT]
+
+
+async def test_what_goes_on_beside_a_term_begins_and_ends_with_it(office):
+    told = []
+
+    async def beside():
+        told.append("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.append("ended")
+
+    duty = Duty(Cache(), lambda _: Reconciler([]), office.prepare, lambda: None, beside=beside)
+    for _ in range(2):
+        task = asyncio.create_task(duty.serve())
+        await office.turns()
+        assert told[-1] == "begun"
+        task.cancel()
+        await asyncio.wait({task})
+        assert told[-1] == "ended"
+    assert len(told) == 4
