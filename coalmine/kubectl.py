@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["AbsentError", "ForbiddenError", "Kubectl", "KubectlError"]
 
 _SECONDS: Final = 15.0
+_PREFIX: Final = re.compile(r"^(Error from server( \(\w+\))?|error): ")
 
 
 class KubectlError(click.ClickException):
@@ -112,7 +114,7 @@ def _list(objects: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 def _error(said: str) -> KubectlError:
     words = said.strip().splitlines()[-1] if said.strip() else "it ended without a word"
-    text = words.removeprefix("Error from server ").removeprefix("error: ")
+    text = _PREFIX.sub("", words)
     if "(NotFound)" in words or "the server could not find the requested resource" in words:
         return AbsentError(text)
     if "doesn't have a resource type" in words:

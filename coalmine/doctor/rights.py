@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,11 +78,21 @@ def of_the_user(look: Look) -> list[Result]:
     if not denied:
         return [passed("your rights", said)]
     role = "view" if not may["get"] else "edit"
-    fix = f"{look.kubectl.command} create rolebinding coalmine-{role} -n {space} --clusterrole={role} --user=USER    # by an administrator"
+    fix = f"kubectl create rolebinding coalmine-{role} -n {space} --clusterrole={role} {_whoami(look)}    # by an administrator"
     words = f"{said + '; ' if said else f'in namespace {space} '}you may not {', '.join(denied)}"
     if not may["get"]:
         return [failed("your rights", words, fix)]
     return [warned("your rights", words, fix)] if not may["patch"] else [passed("your rights", words)]
+
+
+def _whoami(look: Look) -> str:
+    """Return the option of ``kubectl create rolebinding`` that names this user."""
+    try:
+        name = look.kubectl.object("auth", "whoami")["status"]["userInfo"]["username"]
+    except KubectlError:
+        name = "USER"
+    account = name.removeprefix("system:serviceaccount:")
+    return f"--serviceaccount={account}" if account != name else f"--user={shlex.quote(name)}"
 
 
 def of_the_controller(look: Look) -> list[Result]:

@@ -40,6 +40,8 @@ def control_plane(look: Look) -> list[Result]:
             statuses: ProxyStatuses = asyncio.run(proxy_statuses(path, look.mesh_url))
     except (click.ClickException, KubeError, OSError) as error:
         said = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        if "forbidden" in said:
+            return [unseen("mesh", said, "coalmine doctor --mesh-url http://HOST:15080")]
         return [failed("mesh", said, *_start(look))]
     proxies = [p for p in statuses.proxies if look.namespace in {None, p.namespace}]
     results = [passed("mesh", f"the control plane answers, with {len(proxies)} proxies")]
