@@ -50,6 +50,7 @@ class Replica:
             *commands(layout, cluster.settings, programs)[CONTROLLER],
             f"--health-address={self._health}",
             f"--webhook-address=127.0.0.1:{free_port()}",
+            f"--http-address=127.0.0.1:{free_port()}",
             f"--lease-seconds={LEASE_SECONDS}",
             "--leader-elect",
             "--verbose",
