@@ -79,8 +79,8 @@ def dialog(ask: Ask, rollout: Mapping[str, Any]) -> dict[str, Any]:
         "type": "modal",
         "callback_id": DIALOG,
         "private_metadata": ask.dump(),
-        "title": _plain(f"{ask.action.title}?"),
-        "submit": _plain(ask.action.title),
+        "title": _plain(f"{ask.action.label}?"),
+        "submit": _plain(ask.action.label),
         "close": _plain("Cancel"),
         "blocks": [
             section("\n".join(line for line in lines if line)),
@@ -110,7 +110,7 @@ def comment_of(view: Mapping[str, Any]) -> str:
 def nothing_done(target: Target, action: Action, why: str) -> str:
     """Return what somebody is told whose click did nothing."""
     where = bold(f"{target.namespace}/{target.name}")
-    return f"🚫 {action.title} of {where} was not done: {escape(why)}"
+    return f"🚫 {action.label} of {where} was not done: {escape(why)}"
 
 
 def _plain(text: str) -> dict[str, Any]:

@@ -300,7 +300,7 @@ def _buttons(rollout: Mapping[str, Any], look: Look) -> list[dict[str, Any]]:
     gates = look.gates and (named or (look.commands and not any(approvers.values())))
     value = target_of(rollout).dump()
     return [
-        button(f"{PREFIX}{action}", action.title, value, _STYLES.get(action, ""))
+        button(f"{PREFIX}{action}", action.label, value, _STYLES.get(action, ""))
         for action in possible(rollout)
         if (gates if action.decides else look.commands)
     ]

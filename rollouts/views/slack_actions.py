@@ -36,9 +36,9 @@ class Action(StrEnum):
     ROLL_BACK = "rollback"
 
     @property
-    def title(self) -> str:
+    def label(self) -> str:
         """On the button."""
-        return _TITLES[self]
+        return _LABELS[self]
 
     @property
     def decides(self) -> bool:
@@ -46,7 +46,7 @@ class Action(StrEnum):
         return self in {Action.APPROVE, Action.REJECT}
 
 
-_TITLES: Final[Mapping[Action, str]] = MappingProxyType(
+_LABELS: Final[Mapping[Action, str]] = MappingProxyType(
     {
         Action.APPROVE: "Approve",
         Action.REJECT: "Reject",
