@@ -94,7 +94,8 @@ def _examine(look: Look) -> list[Result]:
     try:
         results = reach(look)
     except KubectlError as error:
-        fix = f"{look.kubectl.command} cluster-info"
+        unknown = "does not exist" in error.format_message()
+        fix = "kubectl config get-contexts" if unknown else f"{look.kubectl.command} cluster-info"
         return [failed("cluster", f"it cannot be reached: {error.format_message()}", fix)]
     checks = _checks()
     answers: dict[str, list[Result]] = {}

@@ -148,7 +148,7 @@ def _is_ours(present: dict[str, Any]) -> bool:
 def _current(present: dict[str, Any], definition: Definition) -> bool:
     wanted = {v["name"]: v["schema"]["openAPIV3Schema"] for v in definition.dump()["spec"]["versions"]}
     found = {v["name"]: (v.get("schema") or {}).get("openAPIV3Schema") for v in present["spec"]["versions"]}
-    return _stored(wanted) == _stored(found)
+    return bool(_stored(wanted) == _stored(found))
 
 
 def _stored(schema: Any) -> Any:
