@@ -34,6 +34,7 @@ _SUBCOMMANDS: Final = _RELEASES | {
     "completion": ("coalmine.completion.cli", "completion", "Print the script that completes on <TAB>."),
     "controller": ("rollouts.cli", "controller", "Run the controller that judges and promotes releases."),
     "crds": ("coalmine.crds", "crds", "Generate the custom resource definitions."),
+    "dashboard": ("coalmine.dashboard", "dashboard", "Say where the dashboard is, and bring a cluster's here."),
     "demo": ("coalmine.demo.cli", "demo", "Watch good and bad releases being promoted and taken back."),
     "doctor": ("coalmine.doctor.cli", "doctor", "Say what keeps Coalmine from working in a cluster, with the fix."),
     "init": ("coalmine.init.cli", "init", "Write a Rollout for a Deployment."),
