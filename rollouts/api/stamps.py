@@ -166,7 +166,12 @@ _STAMP_CONDITIONS: Final = [
 _BY: Final = _annotation("object", CHANGED_BY_ANNOTATION)
 _BY_BEFORE: Final = _annotation("oldObject", CHANGED_BY_ANNOTATION)
 _CHANGES: Final = "object.spec.template != oldObject.spec.template"
-_AUTHOR_CONDITION: Final = {"name": "template-or-author-changes", "expression": f"{_CHANGES} || {_BY} != {_BY_BEFORE}"}
+# A Deployment that is let go, which takes its label off, keeps nothing of ours.
+_LABELLED: Final = f"'{ROLLOUT_LABEL}' in object.metadata.?labels.orValue({{}})"
+_AUTHOR_CONDITION: Final = {
+    "name": "template-or-author-changes",
+    "expression": f"{_CHANGES} || ({_LABELLED} && {_BY} != {_BY_BEFORE})",
+}
 _BY_PATH: Final = f"'/metadata/annotations/' + jsonpatch.escapeKey('{CHANGED_BY_ANNOTATION}')"
 _RIGHTFUL: Final = f"({_CHANGES} ? request.userInfo.username : {_BY_BEFORE})"
 _AUTHOR: Final = f"""\
@@ -389,6 +394,8 @@ def stamp_author(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     old, new = request["oldObject"], request["object"]
     before, annotations = _annotations(old).get(CHANGED_BY_ANNOTATION, ""), _annotations(new)
     changes = old["spec"]["template"] != new["spec"]["template"]
+    if not changes and ROLLOUT_LABEL not in (new["metadata"].get("labels") or {}):
+        return []
     wanted = request["userInfo"]["username"] if changes else before
     if annotations.get(CHANGED_BY_ANNOTATION, "") == wanted:
         return []

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from rollouts.api.admission import HOLD_NAME
-from rollouts.api.names import FIELD_MANAGER, FINALIZER, GROUP, ROLLOUT_LABEL, VERSION
+from rollouts.api.names import CHANGED_BY_ANNOTATION, FIELD_MANAGER, FINALIZER, GROUP, ROLLOUT_LABEL, VERSION
 from rollouts.core.actions import (
     Action,
     AddFinalizer,
@@ -156,8 +156,9 @@ class Applier:
         await self._apply({"apiVersion": _APPS, "kind": "Deployment", "metadata": metadata})
 
     async def _unlabel(self, subject: Subject, action: Release) -> None:
-        """Remove the label whoever owns it: one that the hold kept through a replacement is nobody's."""
-        body = {"metadata": {"uid": action.uid, "labels": {ROLLOUT_LABEL: None}}}
+        """Remove the label whoever owns it: one that the hold kept through a replacement is nobody's; and who changed it."""
+        ours = {"labels": {ROLLOUT_LABEL: None}, "annotations": {CHANGED_BY_ANNOTATION: None}}
+        body = {"metadata": {"uid": action.uid, **ours}}
         await self._patch(object_path(_APPS, "Deployment", subject.namespace, action.deployment), body, MERGE)
 
     async def _apply(self, manifest: Mapping[str, Any]) -> None:

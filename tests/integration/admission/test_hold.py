@@ -101,7 +101,9 @@ async def test_a_label_that_was_kept_can_be_taken_off_again(hold, api, run, name
         "write_backs": WriteBacks(api, trigger=print),
     }
     await Applier(api, CoalmineRouter(), time.time, **others).apply(subject, Release("pay", held["uid"]))
-    assert ROLLOUT_LABEL not in (await state())["metadata"].get("labels", {})
+    let_go = (await state())["metadata"]
+    assert ROLLOUT_LABEL not in let_go.get("labels", {})
+    assert "coalmine.dev" not in json.dumps(let_go.get("annotations", {}))
 
 
 async def test_gitops_applies_the_same_manifest_again_and_the_hold_stays(
