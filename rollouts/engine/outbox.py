@@ -38,7 +38,7 @@ class _Post:
     store: BoxStore
     loaded: bool = False
     taken: int = 0
-    kept: int = 0
+    storing: tuple[Transition, ...] = ()
     waiting: list[Transition] = field(default_factory=list)
     intake: asyncio.Task[None] | None = None
     lanes: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Outbox:
             return
         try:
             async with asyncio.timeout(_KEPT_SECONDS):
-                while post.kept < min(number, post.taken) and not post.store.failing:
+                while _unstored(post, number) and not post.store.failing:
                     await post.store.progress()
         except TimeoutError:
             _LOG.warning("%s/%s: notifications are not stored yet", post.subject.namespace, post.subject.name)
@@ -131,13 +131,14 @@ class Outbox:
             post.store.change(lambda box: box.only(self._sinks))
             self._deliver(post)
         while post.waiting:
-            batch, post.waiting = tuple(post.waiting), []
+            batch = post.storing = tuple(post.waiting)
+            post.waiting = []
             oldest = self._around.clock() - post.store.most_age
             wanted = [(t, self._wanting(t) if t.at >= oldest else ()) for t in batch]
             post.store.change(lambda box, wanted=wanted: box.put(wanted))  # type: ignore[misc]
             if any(sinks for _, sinks in wanted):
                 await self._around.insist(post.store.flush, post.store.say_failure)
-            post.kept = batch[-1].number
+            post.storing = ()
             post.store.say_progress()
             self._deliver(post)
 
@@ -150,6 +151,11 @@ class Outbox:
             running = post.lanes.get(name)
             if (lane.owed or lane.loss.count) and (running is None or running.done()):
                 post.lanes[name] = asyncio.ensure_future(self._couriers[name].deliver(post.subject, post.store))
+
+
+def _unstored(post: _Post, number: int) -> bool:
+    """Return whether a transition up to a number is in this process's memory only."""
+    return any(t.number <= number for t in (*post.storing, *post.waiting))
 
 
 def _wants(sink: Sink, transition: Transition) -> bool:

@@ -116,18 +116,14 @@ def _free() -> str:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(tmp_path)
+def places(tmp_path: Path) -> Iterator[Places]:
+    places = Places(tmp_path)
+    with Serving(*places.all):
+        yield places
 
 
 @pytest.fixture
-def serving(places: Places) -> Iterator[Serving]:
-    with Serving(*places.all) as serving:
-        yield serving
-
-
-@pytest.fixture
-def controller(stack: LocalCluster, places: Places, serving: Serving, tmp_path: Path) -> Iterator[Controller]:
+def controller(stack: LocalCluster, places: Places, tmp_path: Path) -> Iterator[Controller]:
     (tmp_path / "controller.yaml").write_text(yaml.safe_dump(places.configuration()))
     stack.stop(CONTROLLER)
     made = Controller(stack, tmp_path / "controller.yaml")
@@ -171,9 +167,9 @@ def _not_sent(shop: Any) -> set[int]:
 
 
 def test_every_transition_is_told_once_while_controllers_are_killed_and_a_place_is_down(
-    shop: Any, controller: Controller, places: Places, serving: Serving
+    shop: Any, controller: Controller, places: Places
 ) -> None:
-    serving.call(places.discord.stop)
+    places.discord.trouble.next, places.discord.trouble.retry_after = ["429"] * 10_000, "3"
     shop.until(lambda: controller.ready)
     shop.open(steps=STEPS, analysis={"enabled": False, "minStepDuration": "2s"})
 
@@ -193,7 +189,7 @@ def test_every_transition_is_told_once_while_controllers_are_killed_and_a_place_
     assert _owed(shop)["discord"] == list(range(1, len(_told(shop)) + 1)), "it is owed all, and holds up nobody"
 
     # A good one, with Discord back.
-    serving.call(places.discord.start)
+    places.discord.trouble.next = []
     _release(shop, "v3", GOOD, places)
     shop.until(lambda: shop.state == "Paused")
     shop.until(lambda: not any(_owed(shop).values()))

@@ -348,3 +348,32 @@ async def test_a_rollout_that_is_gone_is_forgotten():
     before = world.operations
     await asyncio.sleep(0)
     assert world.operations == before
+
+
+async def test_a_status_that_drops_nothing_untold_is_written_at_once():
+    world = World(kills=[0])  # the API server never answers
+    outbox = outbox_of(world, [Place("keyed", world)])
+    outbox.take(SUBJECT, [transition(4), transition(5)])
+    waiting = asyncio.ensure_future(outbox.kept(SUBJECT.uid, 4))
+    await until(world.died.is_set)
+    async with asyncio.timeout(60):
+        await outbox.kept(SUBJECT.uid, 3)
+    assert not waiting.done(), "4 would be lost"
+    waiting.cancel()
+    await outbox.close()
+
+
+async def test_a_status_waits_until_what_it_drops_is_stored_and_not_for_an_api_server_that_refuses():
+    world = World()
+    outbox = outbox_of(world, [Place("keyed", world)])
+    outbox.take(SUBJECT, [transition(1)])
+    await outbox.kept(SUBJECT.uid, 1)
+    assert world.box.taken == 1
+    await outbox.close()
+    refusing = World(trouble=dict.fromkeys(range(100_000), "refused"))
+    outbox = outbox_of(refusing, [Place("keyed", refusing)])
+    outbox.take(SUBJECT, [transition(1)])
+    async with asyncio.timeout(60):
+        await outbox.kept(SUBJECT.uid, 1)
+    assert not refusing.objects
+    await outbox.close()
