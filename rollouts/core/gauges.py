@@ -10,7 +10,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from rollouts.core.machine import RELEASE, State
+from rollouts.core.machine import ASKING, RELEASE, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -112,7 +112,7 @@ def _of_one(body: Mapping[str, Any], now: float) -> Iterator[Sample]:
     yield Sample(INFO, (*who, workload, _revision(status, "stable"), _revision(status, "canary")), 1)
     yield Sample(PHASE, (*who, str(status.get("phase") or "Initializing"), state), 1)
     yield from _times(who, status, notes)
-    if state == State.AWAITING_APPROVAL:
+    if state in ASKING:
         yield Sample(GATE, who, max(0.0, now - _number(notes.get("since"))))
     if notes.get("open"):
         yield Sample(BEGAN, who, _number(notes.get("began")))

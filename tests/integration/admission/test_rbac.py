@@ -9,6 +9,7 @@ from coalmine.local.errors import KubectlError
 pytestmark = pytest.mark.integration
 USER = "system:coalmine:controller"
 HOLD = "mutatingadmissionpolicies.admissionregistration.k8s.io/hold.coalmine.dev"
+GUARD = "validatingadmissionpolicies.admissionregistration.k8s.io/approvals.coalmine.dev"
 ANOTHER = "mutatingadmissionpolicies.admissionregistration.k8s.io/another"
 
 
@@ -46,6 +47,8 @@ def may(kubectl, verb, resource, *more):
         ("update", "leases.coordination.k8s.io", ""),
         ("patch", HOLD, ""),
         ("create", HOLD, ""),
+        ("patch", GUARD, ""),
+        ("decide", "rollouts.coalmine.dev", ""),
     ],
 )
 def test_it_may(kubectl, verb, resource, subresource):
@@ -56,6 +59,7 @@ def test_it_may(kubectl, verb, resource, subresource):
     ("verb", "resource", "subresource"),
     [
         ("create", "rollouts.coalmine.dev", ""),
+        ("approve", "rollouts.coalmine.dev", ""),
         ("delete", "rollouts.coalmine.dev", ""),
         ("patch", "trafficsplits.mesh.coalmine.dev", "status"),
         ("delete", "pods", ""),

@@ -66,8 +66,9 @@ def test_a_release_tells_its_weights_its_step_and_its_evidence(world, told):
     assert found["release_start_timestamp_seconds",] == pytest.approx(world.now, abs=60)
 
 
-def test_a_gate_that_waits_says_for_how_long(world, told):
-    world.spec = {"workloadRef": {"name": "payment"}, "steps": [{"setWeight": 10}, {"approval": {}}]}
+@pytest.mark.parametrize("gate", [{"steps": [{"setWeight": 10}, {"approval": {}}]}, {"promotionApproval": {}}])
+def test_a_gate_that_waits_says_for_how_long(world, told, gate):
+    world.spec = {"workloadRef": {"name": "payment"}, "steps": [{"setWeight": 10}], **gate}
     world.released()
     world.says(Decision.PROMOTE)
     world.wait(40)
