@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from coalmine.crds.istio import FIELDS
 from coalmine.lint.findings import Finding, at
+from coalmine.lint.near import near_name
 from mesh.lint.analyze import analyze
 from mesh.lint.findings import Severity
 from mesh.lint.resources import read_resources
@@ -32,7 +33,6 @@ _ELSEWHERE: Final = ("(none is in these files)", "no DestinationRule defines", "
 """Said of what may well be in the cluster."""
 _MISFITS: Final = frozenset({"CM0301"})
 """Said of a Rollout's Service already, where it stops releases."""
-_LIKE: Final = 0.8
 
 
 def mesh_findings(placed: Sequence[tuple[str, Document]], split: frozenset[tuple[str, str]]) -> Iterator[Finding]:
@@ -69,8 +69,8 @@ def _settled(found: MeshFinding, resources: Resources) -> MeshFinding | None:
     known = [m["metadata"]["name"] for m in resources.of(kind) if m["metadata"].get("namespace") == found.ref.namespace]
     if name in known:
         return found
-    near = difflib.get_close_matches(name, known, n=1, cutoff=_LIKE)
-    words = f"names {kind} {name}, which these files do not have: did you mean {near[0]}?" if near else ""
+    near = near_name(name, known)
+    words = f"names {kind} {name}, which these files do not have: did you mean {near}?"
     return replace(found, severity=Severity.WARNING, message=words) if near else None
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from analysis.api.template import InvalidTemplate
 from coalmine.lint.findings import Finding, at, said
+from coalmine.lint.near import near_name
 from coalmine.lint.shelf import ARGO_ROLLOUT
 from coalmine.lint.steps import step_findings
 from mesh.lint.findings import Severity
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["rollout_findings"]
 
-_LIKE: Final = 0.8
 _FIT: Final = (
     service_has_a_selector,
     service_has_ports,
@@ -184,9 +183,9 @@ def _names(shelf: Shelf, case: _Case) -> Iterator[Finding]:
         if (kind, case.namespace, name) in shelf.known or (path, name) in done:
             continue
         free = [n for n in known if kind != "Deployment" or not _released(rollouts, n)]
-        if near := difflib.get_close_matches(name, free, n=1, cutoff=_LIKE):
+        if near := near_name(name, free):
             done.add((path, name))
-            words = f"names {kind} {name}, which these files do not have: did you mean {near[0]}?"
+            words = f"names {kind} {name}, which these files do not have: did you mean {near}?"
             yield at(case.document, "CM0607", path, words)
 
 

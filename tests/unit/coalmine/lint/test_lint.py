@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from coalmine.cli import main
+from coalmine.lint.near import near_name
 
 ROOT = Path(__file__).parents[4]
 GOOD = """\
@@ -158,6 +159,21 @@ spec:
 def test_what_we_ship_is_fine(run, folder):
     result = run("-R", "--strict", str(ROOT / folder))
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("paymnt", "payment"),
+        ("pyament", "payment"),
+        ("payment-db", ""),
+        ("pay-v2", ""),
+        ("load-tset", "load-test"),
+        ("x", ""),
+    ],
+)
+def test_only_a_slip_of_the_pen_is_one(name, meant):
+    assert near_name(name, ["payment", "orders", "pay-v1", "load-test"]) == meant
 
 
 def test_json_says_where_and_what(run):
