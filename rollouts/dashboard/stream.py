@@ -19,22 +19,24 @@ _MOST_VIEWERS: Final = 500
 _MOST_RELEASES: Final = 4
 _PING_SECONDS: Final = 15.0
 _PATIENCE: Final = 30.0
-"""Seconds that a page may take nothing."""
 _HEADERS: Final = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class Stream:
     """Serves ``GET /api/v1/stream``."""
 
-    def __init__(self, live: Live, topics: frozenset[str], *, ping: float = _PING_SECONDS) -> None:
+    def __init__(
+        self, live: Live, topics: frozenset[str], *, ping: float = _PING_SECONDS, patience: float = _PATIENCE
+    ) -> None:
         """Make one.
 
         Args:
             live: The views.
             topics: Those besides single Rollouts.
             ping: Seconds of silence after which a comment is sent, so that nobody in between hangs up.
+            patience: Seconds that a page may take nothing.
         """
-        self._live, self._topics, self._ping = live, topics, ping
+        self._live, self._topics, self._ping, self._patience = live, topics, ping, patience
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def end(self, _app: web.Application) -> None:
@@ -74,13 +76,13 @@ class Stream:
             for feed, data in viewer.messages():
                 number += 1
                 head = f"id: {number}\nevent: {feed.topic}\ndata: ".encode()
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(self._patience):
                     await response.write(head + data + b"\n\n")
             try:
                 async with asyncio.timeout(self._ping):
                     await viewer.wake.wait()
             except TimeoutError:
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(self._patience):
                     await response.write(b": ping\n\n")
 
     def _asked(self, text: str) -> list[str]:
