@@ -185,19 +185,22 @@ def connect(target: Target) -> Iterator[Api]:
     file = folder / "api"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     command = [kubectl, *target.flags, "proxy", f"--unix-socket={file}", "--append-server-path"]
-    with (folder / "log").open("w+") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=_with_us)  # noqa: PLW1509 - no thread has been started
-        try:
-            first = process.stdout.readline() if process.stdout else ""
-            if not first.startswith(_STARTED):
-                process.wait()
-                log.seek(0)
-                raise UnreachableError(log.read().strip().removeprefix("error: ") or "kubectl proxy does not start")
-            yield Api(file)
-        finally:
-            process.kill()
-            process.wait()
-            shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with (
+            (folder / "log").open("w+") as log,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=_with_us) as process,  # noqa: PLW1509 - no thread has been started
+        ):
+            try:
+                first = process.stdout.readline() if process.stdout else ""
+                if not first.startswith(_STARTED):
+                    process.wait()
+                    log.seek(0)
+                    raise UnreachableError(log.read().strip().removeprefix("error: ") or "kubectl proxy does not start")
+                yield Api(file)
+            finally:
+                process.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _with_us() -> None:  # pragma: no cover - runs in the child
