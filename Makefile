@@ -7,7 +7,7 @@ TOOLS  := $(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test lint unit integration test-e2e test-gitops binaries bench-judges bench-mesh chaos lock format generate clean
+.PHONY: help demo dashboard screenshots test lint unit integration test-e2e test-gitops binaries bench-judges bench-mesh chaos lock format generate clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,6 +28,10 @@ $(PAGES): $(VENV)/.installed tools/npm.py tools/dashboard/build.py $(shell find 
 	@$(BIN)/python tools/dashboard/build.py
 
 dashboard: $(PAGES) ## Build the dashboard's pages
+
+screenshots: $(PAGES) binaries ## Take the README's pictures of a real release (minutes)
+	PATH="$(TOOLS)" $(BIN)/python tools/screenshots/live.py docs/images
+	$(BIN)/python tools/screenshots/slack.py docs/images/slack.png
 
 demo: $(VENV)/.installed $(PAGES) ## Four releases of a small shop on a real Kubernetes API and real Envoys
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/coalmine demo $(ARGS)

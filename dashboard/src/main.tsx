@@ -14,6 +14,7 @@ import { follow } from "./lib/live";
 import { type Route, route } from "./lib/router";
 import { signOut, token, user } from "./lib/session";
 import { GraphPage } from "./pages/graph";
+import { HistoryPage } from "./pages/history";
 import { MeshPage } from "./pages/mesh";
 import { RolloutPageView } from "./pages/rollout";
 import { RolloutsPage } from "./pages/rollouts";
@@ -33,6 +34,8 @@ const Page = (): JSX.Element => {
       return <RolloutsPage />;
     case "rollout":
       return <RolloutPageView key={`${here.namespace}/${here.name}`} namespace={here.namespace} name={here.name} />;
+    case "history":
+      return <HistoryPage />;
     case "graph":
       return <GraphPage />;
     case "mesh":
@@ -62,7 +65,7 @@ const topicsOf = (here: Route): string[] => {
 const titleOf = (here: Route): string =>
   here.page === "rollout"
     ? `${here.namespace}/${here.name} · Coalmine`
-    : { rollouts: "Rollouts · Coalmine", graph: "Service graph · Coalmine", mesh: "Mesh · Coalmine", unknown: "Coalmine" }[here.page];
+    : { rollouts: "Rollouts · Coalmine", history: "History · Coalmine", graph: "Service graph · Coalmine", mesh: "Mesh · Coalmine", unknown: "Coalmine" }[here.page];
 
 effect(() => {
   document.title = titleOf(route.value);

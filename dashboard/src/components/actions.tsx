@@ -1,5 +1,5 @@
 /** What people can do about a release: always asked back, always with their own token, told why where it cannot be done. */
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import {
   FastForward,
   type LucideIcon,
@@ -39,6 +39,11 @@ export const chosen = signal<Action | null>(null);
 /** What was done last here, for a moment and for screen readers. */
 export const done = signal("");
 
+// Who closes the token dialog without a token has thought better of it.
+effect(() => {
+  if (asking.value === null && !token.value) chosen.value = null;
+});
+
 export const ActionButton = ({ action, primary = false }: { action: Action; primary?: boolean }): JSX.Element => {
   const Icon = ICONS[action.action] ?? Play;
   const dangerous = DANGEROUS.has(action.action);
@@ -49,8 +54,8 @@ export const ActionButton = ({ action, primary = false }: { action: Action; prim
       data-action={action.action}
       onClick={() => {
         done.value = "";
-        chosen.value = action;
         if (!token.value) asking.value = `“${action.label}” is done with your own rights: it needs your token.`;
+        chosen.value = action;
       }}
     >
       <Icon class="icon" aria-hidden="true" />
@@ -81,10 +86,6 @@ export const Done = (): JSX.Element => (
 export const ConfirmDialog = ({ rollout }: { rollout: Detail }): JSX.Element | null => {
   const action = chosen.value;
   if (action === null || asking.value !== null) return null;
-  if (!token.value) {
-    chosen.value = null; // the token dialog was closed without one
-    return null;
-  }
   return <Confirm key={action.action} action={action} rollout={rollout} />;
 };
 

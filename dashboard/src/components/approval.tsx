@@ -7,10 +7,16 @@ import { info } from "../lib/info";
 import type { Approval, Decision, Detail } from "../lib/types";
 import { ActionButton } from "./actions";
 
-const Until = ({ until }: { until: string | number }): JSX.Element => {
+const Until = ({ until, then }: { until: string | number; then: string }): JSX.Element => {
   const left = unix(until) - now.value;
-  return <span class="number">{left > 0 ? `until ${moment(unix(until), now.value)}, ${span(left)} left` : "its time is over"}</span>;
+  return (
+    <span class="number">
+      {left > 0 ? `until ${moment(unix(until), now.value)} (${span(left)} left), ${then}` : "its time is over"}
+    </span>
+  );
 };
+
+const sentence = (words: string): string => words.charAt(0).toUpperCase() + words.slice(1);
 
 const One = ({ decision }: { decision: Decision }): JSX.Element => {
   const approved = decision.verdict === "Approve";
@@ -21,31 +27,36 @@ const One = ({ decision }: { decision: Decision }): JSX.Element => {
         {approved ? "Approved" : "Rejected"}
       </span>
       <span>
-        <b>{decision.by}</b> <span class="muted">via {decision.via}, {moment(unix(decision.at), now.value)}</span>
+        <b>{decision.by || "Somebody who may change the Rollout"}</b> <span class="muted">
+          via {decision.via}
+          {decision.at ? `, ${moment(unix(decision.at), now.value)}` : ""}
+        </span>
         {decision.comment && <q>{decision.comment}</q>}
       </span>
     </li>
   );
 };
 
-/** The gate's rules about who may, in words, as far as the status tells them. */
-const who = (approval: Approval): string => {
-  const names: string[] = [];
-  const collect = (value: unknown): void => {
-    if (typeof value === "string") names.push(value);
-    else if (Array.isArray(value)) value.forEach(collect);
-    else if (value && typeof value === "object") Object.values(value).forEach(collect);
-  };
-  collect(approval["approvers"] ?? approval["who"] ?? approval["mayApprove"] ?? approval["from"]);
-  return names.join(", ");
+/** Who is asked, in words; empty where whoever may change the Rollout is. */
+const asked = ({ approvers, restricted, excludeAuthor, authors }: Approval): string => {
+  const names = [
+    ...(approvers?.users ?? []),
+    ...(approvers?.groups ?? []).map((group) => `group ${group}`),
+    ...(approvers?.slackUsers ?? []).map((one) => `Slack ${one}`),
+    ...(approvers?.slackGroups ?? []).map((group) => `Slack group ${group}`),
+    ...(approvers?.callers ?? []).map((caller) => `caller ${caller}`),
+  ];
+  const who = names.length ? names.join(", ") : restricted ? "whoever has the verb approve on rollouts" : "";
+  const author = excludeAuthor ? `not the author${authors?.length ? ` (${authors.join(", ")})` : ""}` : "";
+  return [who && `asked: ${who}`, author].filter(Boolean).join("; ");
 };
 
 export const ApprovalPanel = ({ rollout }: { rollout: Detail }): JSX.Element | null => {
   const { approval } = rollout;
   if (!approval) return null;
   const decisions = approval.decisions ?? [];
-  const approved = decisions.filter((one) => one.verdict === "Approve").length;
   const required = approval.required ?? 1;
+  const missing = approval.missing ?? required - decisions.filter((one) => one.verdict === "Approve").length;
   const offered = info.value?.actions !== false;
   const buttons = rollout.actions.filter((one) => offered && one.enabled && (one.action === "approve" || one.action === "reject"));
   return (
@@ -55,14 +66,15 @@ export const ApprovalPanel = ({ rollout }: { rollout: Detail }): JSX.Element | n
         <div class="grow">
           <h2 id="approval-title">{approval.message || "This release waits for approval"}</h2>
           <p class="muted">
-            {plural(required, "approval")} needed, {approved} given
+            {approval.place && `${sentence(approval.place)}: `}
+            {plural(required, "approval")} needed, {required - missing} given
+            {asked(approval) && ` · ${asked(approval)}`}
             {approval.until ? (
               <>
                 {" · "}
-                <Until until={approval.until} />
+                <Until until={approval.until} then={approval.onTimeout === "Hold" ? "then it goes on waiting" : "then it is taken back"} />
               </>
             ) : null}
-            {who(approval) && ` · may approve: ${who(approval)}`}
           </p>
           {decisions.length > 0 && (
             <ul class="decisions">

@@ -1,5 +1,5 @@
 /** What is around every page: name, pages, whether what is shown is live, theme, account. */
-import { Activity, Bird, ListChecks, Moon, Sun, TriangleAlert, Waypoints } from "lucide-preact";
+import { Activity, Bird, History as HistoryIcon, ListChecks, Moon, Sun, TriangleAlert, Waypoints } from "lucide-preact";
 import type { ComponentChildren, JSX } from "preact";
 import { now } from "../lib/clock";
 import { span } from "../lib/format";
@@ -11,6 +11,7 @@ import { Account, TokenDialog } from "./token";
 
 const PAGES = [
   { page: "rollouts", href: "#/", words: "Rollouts", icon: ListChecks },
+  { page: "history", href: "#/history", words: "History", icon: HistoryIcon },
   { page: "graph", href: "#/graph", words: "Graph", icon: Waypoints },
   { page: "mesh", href: "#/mesh", words: "Mesh", icon: Activity },
 ];

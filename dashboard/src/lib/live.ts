@@ -20,6 +20,8 @@ export type Connection = "connecting" | "live" | "stale" | "login";
 export const connection = signal<Connection>("connecting");
 /** When something was heard last, this browser's clock in milliseconds. */
 export const heardAt = signal(0);
+/** Why there is no stream, in words; empty while there is one. */
+export const trouble = signal("");
 /** The server's clock minus this browser's, seconds: ages are right on a machine whose clock is not. */
 export const clockOffset = signal(0);
 
@@ -65,6 +67,7 @@ const take = (topic: string, text: string): void => {
 const heard = (): void => {
   heardAt.value = Date.now();
   connection.value = "live";
+  trouble.value = "";
 };
 
 const run = async (wanted: string, cancelled: AbortSignal): Promise<void> => {
@@ -76,7 +79,7 @@ const run = async (wanted: string, cancelled: AbortSignal): Promise<void> => {
         wait = FIRST_RETRY_MS;
       });
     } catch {
-      // Told by the state below.
+      if (!cancelled.aborted) trouble.value = "The controller does not answer.";
     }
     if (cancelled.aborted || connection.peek() === ("login" as Connection)) return;
     if (heardAt.value) connection.value = "stale";
@@ -101,7 +104,10 @@ const once = async (wanted: string, cancelled: AbortSignal, begun: () => void): 
       asking.value = token.value ? refusal.message : "This dashboard shows nothing without a token.";
       return;
     }
-    if (!answer.ok || !answer.body) return;
+    if (!answer.ok || !answer.body) {
+      trouble.value = (await refusalOf(answer)).message;
+      return;
+    }
     const parser = createParser({ onEvent: ({ event, data }) => take(event ?? "", data) });
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     for (;;) {

@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 export type Route =
   | { page: "rollouts" }
   | { page: "rollout"; namespace: string; name: string }
+  | { page: "history" }
   | { page: "graph" }
   | { page: "mesh" }
   | { page: "unknown" };
@@ -13,7 +14,7 @@ const read = (): Route => {
   const [page, namespace, name] = parts;
   if (page === undefined || (page === "rollouts" && parts.length === 1)) return { page: "rollouts" };
   if (page === "rollouts" && namespace && name && parts.length === 3) return { page: "rollout", namespace, name };
-  if (parts.length === 1 && (page === "graph" || page === "mesh")) return { page };
+  if (parts.length === 1 && (page === "history" || page === "graph" || page === "mesh")) return { page };
   return { page: "unknown" };
 };
 

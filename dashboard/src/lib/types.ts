@@ -92,13 +92,29 @@ export interface Decision {
   at: string | number;
 }
 
+export interface Approvers {
+  users?: string[];
+  groups?: string[];
+  slackUsers?: string[];
+  slackGroups?: string[];
+  callers?: string[];
+}
+
+/** As status.approval: what has its default may be left out. */
 export interface Approval {
   gate: string;
+  place?: string;
   message?: string;
+  restricted?: boolean;
+  approvers?: Approvers | null;
   required?: number;
+  missing?: number;
+  excludeAuthor?: boolean;
+  authors?: string[];
   until?: string | number | null;
+  onTimeout?: "RollBack" | "Hold";
+  expired?: boolean;
   decisions?: Decision[];
-  [field: string]: unknown;
 }
 
 export interface Action {

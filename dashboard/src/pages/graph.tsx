@@ -4,6 +4,7 @@ import { Lock, LockOpen, TriangleAlert } from "lucide-preact";
 import type { JSX } from "preact";
 import { lazy, Suspense } from "preact/compat";
 import { HealthIcon } from "../components/health";
+import { Waiting } from "../components/waiting";
 import { milliseconds, percent, plural, rate, span, weight } from "../lib/format";
 import { type Line, linesOf, lineWords, mtlsWords, within } from "../lib/graph";
 import { graph as held } from "../lib/live";
@@ -95,7 +96,7 @@ const Legend = (): JSX.Element => (
 
 export const GraphPage = (): JSX.Element => {
   const all = held.value;
-  if (all === null) return <p class="empty">Waiting for the controller …</p>;
+  if (all === null) return <Waiting />;
   const namespaces = [...new Set(all.nodes.map((node) => node.namespace).filter(Boolean))].sort();
   const graph = within(all, namespaces.includes(namespace.value) ? namespace.value : "");
   return (

@@ -1,6 +1,7 @@
 /** The mesh's health: proxies, certificates, pods that are taken out, and calls that come past it. */
 import { CircleCheck, OctagonX, TriangleAlert } from "lucide-preact";
 import type { JSX } from "preact";
+import { Waiting } from "../components/waiting";
 import { now } from "../lib/clock";
 import { count, moment, plural, span } from "../lib/format";
 import { linesOf } from "../lib/graph";
@@ -186,7 +187,7 @@ const Authority = ({ mesh }: { mesh: Mesh }): JSX.Element => {
 
 export const MeshPage = (): JSX.Element => {
   const mesh = held.value;
-  if (mesh === null) return <p class="empty">Waiting for the controller …</p>;
+  if (mesh === null) return <Waiting />;
   return (
     <>
       <div class="page-head">

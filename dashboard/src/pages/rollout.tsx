@@ -8,6 +8,7 @@ import { EvidenceCard } from "../components/evidence";
 import { PhaseBadge } from "../components/phase";
 import { History, Timeline } from "../components/records";
 import { StepBar } from "../components/steps";
+import { Waiting } from "../components/waiting";
 import { now } from "../lib/clock";
 import { span, versionName, weight } from "../lib/format";
 import { rollout as held } from "../lib/live";
@@ -164,7 +165,7 @@ export const RolloutPageView = ({ namespace, name }: { namespace: string; name: 
       <span class="muted">{namespace}</span>
     </nav>
   );
-  if (page === null) return <>{crumbs}<p class="empty">Waiting for the controller …</p></>;
+  if (page === null) return <>{crumbs}<Waiting /></>;
   if (page === "gone") {
     return (
       <>

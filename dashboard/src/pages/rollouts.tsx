@@ -5,6 +5,7 @@ import type { JSX } from "preact";
 import { memo } from "preact/compat";
 import { PhaseBadge } from "../components/phase";
 import { StepDots, WeightBar } from "../components/steps";
+import { Waiting } from "../components/waiting";
 import { now } from "../lib/clock";
 import { count, plural, span, versionName } from "../lib/format";
 import { rows } from "../lib/live";
@@ -148,7 +149,7 @@ const Head = ({ column }: { column: (typeof COLUMNS)[number] }): JSX.Element => 
 
 export const RolloutsPage = (): JSX.Element => {
   const all = rows.value;
-  if (all === null) return <p class="empty">Waiting for the controller …</p>;
+  if (all === null) return <Waiting />;
   const shown = sorted(matching(all, text.value, group.value, namespace.value), order.value.key, order.value.backwards);
   return (
     <>

@@ -63,6 +63,7 @@ class Server:
         app = web.Application(middlewares=[guard((), tls=False)])
         app.router.add_get("/api/v1/info", self._info)
         app.router.add_get("/api/v1/whoami", self._whoami)
+        app.router.add_get("/api/v1/history", self._history)
         app.router.add_get("/api/v1/stream", self._stream)
         app.router.add_post("/api/v1/rollouts/{namespace}/{name}/actions/{action}", self._act)
         app.router.add_get("/{path:.*}", self._pages.serve)
@@ -97,6 +98,9 @@ class Server:
 
     async def _info(self, _: web.Request) -> web.Response:
         return web.json_response(self.answers["info"])
+
+    async def _history(self, _: web.Request) -> web.Response:
+        return web.json_response(self.answers["history"])
 
     async def _whoami(self, request: web.Request) -> web.Response:
         if not self._known(request):

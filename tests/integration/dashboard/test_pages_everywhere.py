@@ -15,6 +15,7 @@ PAGES = {
     "approval": ("#/rollouts/bank/quotes", ".approval"),
     "rolled-back": ("#/rollouts/shop/search", ".picture canvas"),
     "gone": ("#/rollouts/shop/nothing", ".empty strong"),
+    "history": ("#/history", ".history tbody tr"),
     "graph": ("#/graph", '.node[style*="left"]'),
     "mesh": ("#/mesh", ".tile"),
     "unknown": ("#/nowhere", ".empty strong"),

@@ -140,7 +140,7 @@ async def test_everything_is_reached_and_left_by_keyboard(visit):
         assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none", walked[-1]
         if walked[-1] == "payment":
             break
-    assert walked[:4] == ["Skip to the content", "Coalmine", "Rollouts", "Graph"]
+    assert walked[:4] == ["Skip to the content", "Coalmine", "Rollouts", "History"]
     assert walked[-1] == "payment"
     await page.keyboard.press("Enter")
     await expect(page.locator("h1")).to_have_text("payment")
@@ -161,3 +161,19 @@ async def test_the_skip_link_leads_to_the_content(visit):
     await page.keyboard.press("Enter")
     assert await page.evaluate("document.activeElement.id") == "content"
     assert page.url.endswith("#/")
+
+
+async def test_the_history_has_all_releases_with_their_verdicts_and_grows(visit, server):
+    page = await visit("#/history")
+    entries = page.locator(".history tbody tr")
+    await expect(entries).to_have_count(5)
+    await expect(entries.first).to_contain_text("payment shop")
+    await expect(entries.first).to_contain_text("Rolled back")
+    await expect(entries.first).to_contain_text("5.1 % errors of 1,204 requests")
+    ended = {**server.answers["history"]["entries"][0], "outcome": "Promoted", "good": True, "endedAt": 1_780_000_000.5}
+    server.answers["history"]["entries"].insert(0, ended)
+    row = next(row for row in server.answers["rollouts"]["rollouts"] if row["name"] == "payment")
+    change = {"full": False, "version": 8, "at": 1_780_000_001.0, "changed": [{**row, "last": ended}], "removed": []}
+    await server.tell("rollouts", change)
+    await expect(entries).to_have_count(6)
+    await expect(entries.first).to_contain_text("Promoted")
