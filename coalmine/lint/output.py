@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import click
 
@@ -125,7 +126,7 @@ def _sarif(findings: Sequence[Finding]) -> str:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": f.file.replace("\\", "/")},
+                        "artifactLocation": {"uri": quote(f.file)},
                         "region": {"startLine": f.line, "startColumn": f.column},
                     }
                 }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from coalmine.cli import main
+from coalmine.completion import plugin
 from coalmine.completion.plugin import answer
 
 
@@ -115,6 +119,12 @@ def test_the_real_kubectl_passes_it_on(path):
         ["kubectl", "__complete", "coalmine", "lint", "--output", "g"], capture_output=True, text=True, check=True
     ).stdout
     assert said.splitlines()[:2] == ["github", "gitlab"]
+
+
+def test_what_kubectl_looks_for_is_installed():
+    project = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"]
+    module, _, attribute = project["scripts"]["kubectl_complete-coalmine"].partition(":")
+    assert getattr(importlib.import_module(module), attribute) is plugin.main
 
 
 def test_a_shell_waits_for_no_library():
