@@ -18,7 +18,7 @@ from rollouts.api import names
 from rollouts.api.approval import GateDecision, Verdict, Via
 from rollouts.gates.decisions import NoRolloutError, asked_of, submit
 from rollouts.gates.slack_dialogs import Ask, comment_of, dialog, nothing_done
-from rollouts.views.slack_actions import DIALOG, PREFIX, Action, Target, ending_of, possible
+from rollouts.views.slack_actions import DIALOG, PREFIX, Action, Target, command_value, ending_of, possible
 from rollouts.views.slack_text import bold, escape
 from rollouts.views.words import unix
 
@@ -250,13 +250,12 @@ class Clicks:
 
     async def _command(self, ask: Ask, user: Mapping[str, Any], view: str, comment: str, at: float) -> str:
         person, annotation = str(user["id"]), _COMMANDS[ask.action]
-        said = f": {comment[:_MOST_COMMENT_IN_COMMAND]}" if comment else ""
-        name = user.get("username") or user.get("name") or person
+        name = str(user.get("username") or user.get("name") or person)
+        value = command_value(_stamp(at), name, person, view, comment[:_MOST_COMMENT_IN_COMMAND])
         for attempt in range(_TRIES):
             rollout = await self._read(ask.target)
             _refuse_repeated(rollout["metadata"].get("annotations") or {}, view, at)
             await self._check(ask, rollout, person)
-            value = f"{_stamp(at)} {name} {person} in Slack ({view}){said}"
             version = rollout["metadata"]["resourceVersion"]
             try:
                 await self._kube.request(

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from rollouts.api.slack import CHANNEL_ANNOTATION, Slack, is_channel
 from rollouts.notify.base import RefusedError
 from rollouts.notify.slack_client import GoneError, SlackClient
-from rollouts.notify.slack_messages import Look, is_over, metadata_of, release_message, transition_message
+from rollouts.notify.slack_messages import Look, is_over, release_message
+from rollouts.notify.slack_transitions import metadata_of, transition_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rollouts.notify.base import Transition
-    from rollouts.notify.slack_messages import Content
+    from rollouts.views.slack_text import Content
 
 __all__ = ["SlackSink"]
 

@@ -19,7 +19,7 @@ from rollouts.notify.base import LaterError, RefusedError, UnclearError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from rollouts.notify.slack_messages import Content
+    from rollouts.views.slack_text import Content
 
 __all__ = ["GoneError", "SlackClient"]
 

@@ -1,4 +1,4 @@
-"""Slack's messages: one for each release, and one in its thread for each transition. Pure: Block Kit as dictionaries."""
+"""Slack's message of a release, as it is now. Pure: Block Kit as dictionaries."""
 
 from __future__ import annotations
 
@@ -10,19 +10,29 @@ from rollouts.api.slack import SlackLinks, filled
 from rollouts.api.writeback import COMMIT_ANNOTATION
 from rollouts.views.release import Release, release_of, step_bar, weight_words
 from rollouts.views.slack_actions import ACTIONS_BLOCK, PREFIX, Action, ending_of, possible, target_of
-from rollouts.views.slack_text import bold, button, code, context, date, escape, fields, header, link, section
+from rollouts.views.slack_text import (
+    Content,
+    asked,
+    bold,
+    button,
+    code,
+    context,
+    date,
+    escape,
+    fields,
+    header,
+    link,
+    section,
+)
 from rollouts.views.words import duration_words, percent, short, unix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rollouts.notify.base import Transition
     from rollouts.views.release import EvidenceView, VersionView
 
-__all__ = ["EVENT_TYPE", "Content", "Look", "is_over", "metadata_of", "release_message", "transition_message"]
+__all__ = ["Look", "is_over", "release_message"]
 
-EVENT_TYPE: Final = "coalmine_transition"
-_MOST_PEOPLE: Final = 20
 _MOST_EVIDENCE: Final = 8
 _WORDS: Final = 400
 
@@ -52,37 +62,9 @@ _ENDINGS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "Reverted": ("↩️", "reverted in git"),
     }
 )
-_NEWS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "ReleaseStarted": "🚀",
-        "CanaryReplaced": "🚀",
-        "PauseStarted": "⏸️",
-        "ApprovalRequested": "✋",
-        "DecisionRequested": "✋",
-        "Promoted": "✅",
-        "RollbackStarted": "⏪",
-        "Aborted": "⏪",
-        "RolledBack": "❌",
-        "Superseded": "⏭️",
-        "Reverted": "↩️",
-    }
-)
 _STYLES: Final[Mapping[Action, str]] = MappingProxyType(
     {Action.APPROVE: "primary", Action.REJECT: "danger", Action.ROLL_BACK: "danger"}
 )
-
-
-@dataclass(frozen=True)
-class Content:
-    """A message.
-
-    Attributes:
-        text: For notifications and screen readers.
-        blocks: Block Kit.
-    """
-
-    text: str
-    blocks: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -98,16 +80,6 @@ class Look:
     links: SlackLinks = field(default_factory=SlackLinks)
     gates: bool = False
     commands: bool = False
-
-
-def metadata_of(uid: str, number: int) -> dict[str, Any]:
-    """Return the metadata by which the message that tells of a transition is found again.
-
-    Args:
-        uid: The Rollout's.
-        number: The transition's.
-    """
-    return {"event_type": EVENT_TYPE, "event_payload": {"uid": uid, "number": number}}
 
 
 def is_over(rollout: Mapping[str, Any], release: str) -> bool:
@@ -146,16 +118,6 @@ def release_message(rollout: Mapping[str, Any], release: str, look: Look) -> Con
     if buttons := _buttons(rollout, look):
         blocks.append({"type": "actions", "block_id": ACTIONS_BLOCK, "elements": buttons})
     return Content(text, blocks)
-
-
-def transition_message(transition: Transition) -> Content:
-    """Return what is told in the thread. Whoever is asked to decide is mentioned, and so notified."""
-    icon = _NEWS.get(transition.reason, "❗" if transition.type == "Warning" else "•")
-    words = f"{icon} {bold(transition.reason)}: {escape(short(transition.note, 2000))}"
-    if transition.reason in {"ApprovalRequested", "DecisionRequested"} and (people := _asked(transition.status)):
-        words += f"\n{people}"
-    text = f"{transition.namespace}/{transition.name}: {transition.reason}: {short(transition.note, _WORDS)}"
-    return Content(escape(text), [section(words), context(date(transition.at, "{date_short_pretty} {time_secs}"))])
 
 
 def _title(view: Release, entry: Mapping[str, Any] | None) -> tuple[str, str]:
@@ -247,7 +209,7 @@ def _question(rollout: Mapping[str, Any], view: Release) -> list[dict[str, Any]]
     if required > 1:
         lines.append(f"{required - missing} of {required} approvals")
     lines += [_decision(d) for d in approval.get("decisions") or ()]
-    if people := _asked({"approval": approval}):
+    if people := asked(approval.get("approvers") or {}):
         lines.append(people)
     if approval.get("until"):
         over = "was until" if approval.get("expired") else "until"
@@ -260,14 +222,6 @@ def _decision(d: Mapping[str, Any]) -> str:
     verb = "approved" if d.get("verdict") == "Approve" else "rejected"
     comment = f": {escape(d['comment'])}" if d.get("comment") else ""
     return f"{'✔' if verb == 'approved' else '✖'} {who} {verb} ({escape(str(d.get('via', '')))}){comment}"
-
-
-def _asked(status: Mapping[str, Any]) -> str:
-    """Return mentions of the Slack people who may decide."""
-    approvers = (status.get("approval") or {}).get("approvers") or {}
-    users, groups = approvers.get("slackUsers") or (), approvers.get("slackGroups") or ()
-    people = [*(f"<@{u}>" for u in users), *(f"<!subteam^{g}>" for g in groups)]
-    return f"asked: {' '.join(people[:_MOST_PEOPLE])}" if people else ""
 
 
 def _links(rollout: Mapping[str, Any], view: Release, links: SlackLinks) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ACTIONS_BLOCK", "DIALOG", "PREFIX", "Action", "Target", "ending_of", "possible", "target_of"]
+__all__ = [
+    "ACTIONS_BLOCK", "DIALOG", "PREFIX", "Action", "Target", "command_value", "commanded_by", "ending_of", "possible", "target_of",
+]  # fmt: skip
 
 PREFIX: Final = "coalmine."
 """Of the ``action_id`` of our buttons."""
@@ -94,6 +97,32 @@ class Target:
             pass
         msg = "the button's value is none that Coalmine made"
         raise ValueError(msg)
+
+
+_COMMAND: Final = re.compile(r"\S+ .* ([UW][A-Z0-9]+) in Slack \([^()]*\)(?:: (.*))?", re.DOTALL)
+
+
+def command_value(at: str, name: str, user: str, view: str, comment: str) -> str:
+    """Return the value of a command's annotation that came from Slack: it is new, and says who and why.
+
+    Args:
+        at: When (RFC 3339).
+        name: Of the person, for people.
+        user: Their id.
+        view: The dialog's id.
+        comment: Why; may be empty.
+    """
+    return f"{at} {name} {user} in Slack ({view})" + (f": {comment}" if comment else "")
+
+
+def commanded_by(value: str) -> tuple[str, str] | None:
+    """Return the id of who gave a command in Slack, and why; None where it came from elsewhere.
+
+    Args:
+        value: Of the command's annotation.
+    """
+    found = _COMMAND.fullmatch(value)
+    return (found[1], found[2] or "") if found else None
 
 
 def target_of(rollout: Mapping[str, Any]) -> Target:

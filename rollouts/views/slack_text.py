@@ -3,15 +3,58 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from rollouts.views.words import short, unix
 
-__all__ = ["bold", "button", "code", "context", "date", "divider", "escape", "fields", "header", "link", "section"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
+__all__ = [
+    "Content",
+    "asked",
+    "bold",
+    "button",
+    "code",
+    "context",
+    "date",
+    "divider",
+    "escape",
+    "fields",
+    "header",
+    "link",
+    "section",
+]
+
+_MOST_PEOPLE: Final = 20
 _MOST_TEXT: Final = 2900
 _MOST_FIELD: Final = 1900
 _MOST_HEADER: Final = 150
+
+
+@dataclass(frozen=True)
+class Content:
+    """A message.
+
+    Attributes:
+        text: For notifications and screen readers.
+        blocks: Block Kit.
+    """
+
+    text: str
+    blocks: list[dict[str, Any]]
+
+
+def asked(approvers: Mapping[str, Any]) -> str:
+    """Return mentions of the Slack people who may decide; empty where a gate names none.
+
+    Args:
+        approvers: ``status.approval.approvers``.
+    """
+    users, groups = approvers.get("slackUsers") or (), approvers.get("slackGroups") or ()
+    people = [*(f"<@{u}>" for u in users), *(f"<!subteam^{g}>" for g in groups)]
+    return f"asked: {' '.join(people[:_MOST_PEOPLE])}" if people else ""
 
 
 def escape(text: str) -> str:

@@ -17,7 +17,8 @@ from rollouts.gates.slack import Tasks, make_app
 from rollouts.gates.slack_clicks import Clicks
 from rollouts.gates.slack_groups import Groups
 from rollouts.notify.slack_client import SlackClient
-from rollouts.notify.slack_messages import Look, metadata_of, release_message
+from rollouts.notify.slack_messages import Look, release_message
+from rollouts.notify.slack_transitions import metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

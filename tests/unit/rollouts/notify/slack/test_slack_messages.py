@@ -10,7 +10,9 @@ import pytest
 from doubles.slack.blocks import check_blocks, check_metadata
 
 from rollouts.api.slack import SlackLinks
-from rollouts.notify.slack_messages import Look, is_over, metadata_of, release_message, transition_message
+from rollouts.notify.slack_messages import Look, is_over, release_message
+from rollouts.notify.slack_transitions import metadata_of, transition_message
+from rollouts.views.slack_actions import command_value
 
 GOLDEN = Path(__file__).parents[4] / "golden" / "slack"
 BEGAN = "2025-11-21T22:43:20Z"
@@ -218,6 +220,19 @@ def test_a_transition_looks_like_this(payment):
     content = transition_message(told)
     check_blocks(content.blocks)
     golden("transition", {"text": content.text, "blocks": content.blocks})
+
+
+def test_who_gave_the_command_in_slack_is_named_with_the_comment(payment):
+    payment.begin()
+    annotations = payment.body["metadata"]["annotations"]
+    annotations["coalmine.dev/abort"] = command_value(
+        "2025-11-21T22:45:00Z", "ann <a> (b)", "U0ANN", "V1", "<calls>\nagain"
+    )
+    (section, _) = transition_message(payment.tell("Aborted", note="aborted")).blocks
+    assert section["text"]["text"] == "⏪ *Aborted*: aborted\nby <@U0ANN>: &lt;calls&gt;\nagain"
+    annotations["coalmine.dev/abort"] = "Fri Nov 21 22:45:00 UTC 2025"
+    (section, _) = transition_message(payment.tell("Aborted", note="aborted")).blocks
+    assert section["text"]["text"] == "⏪ *Aborted*: aborted"
 
 
 def test_its_metadata_is_taken():
