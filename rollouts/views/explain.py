@@ -58,14 +58,9 @@ def commands_of(r: Release) -> dict[str, str]:
         found |= {"approve": f"answers yes: {_next(r)}", "reject": "answers no: the release is taken back"}
     if r.phase == "Paused" and not r.paused:
         found["resume"] = "lets it go on"
-    on_its_way = r.phase == "Progressing" and r.waits is not Waits.JUDGE
-    if (
-        r.phase in {"Progressing", "Paused", "AwaitingApproval", "Inconclusive", "Watching"}
-        and r.step
-        and not on_its_way
-    ):
+    if _skippable(r):
         found["skip"] = f"ends {step} whatever it waits for: {_next(r)}"
-    if r.phase in {"Starting", "Progressing", "Paused", "AwaitingApproval", "Inconclusive"}:
+    if r.phase in {"Starting", "Progressing", "Paused", "AwaitingApproval", "Inconclusive"} and not r.gated:
         found["promote"] = "promotes it without waiting for evidence"
     if r.phase == "Watching":
         found["promote"] = "ends the watch: the new version becomes the stable one"
@@ -82,6 +77,15 @@ def commands_of(r: Release) -> dict[str, str]:
     if r.phase == "Healthy" and r.history:
         found["undo"] = "goes back to the version before, as a release of its own"
     return found
+
+
+def _skippable(r: Release) -> bool:
+    """Return whether a step waits that may be ended: not while it begins, and no gate that asks who decides."""
+    if r.approval is not None and r.approval.raw.get("restricted"):
+        return False
+    if r.phase == "Progressing":
+        return bool(r.step) and r.waits is Waits.JUDGE
+    return bool(r.step) and r.phase in {"Paused", "AwaitingApproval", "Inconclusive", "Watching"}
 
 
 def _where(r: Release) -> str:
@@ -134,7 +138,8 @@ def _for_people(r: Release) -> str:
     asked = r.approval
     many = f"{asked.required} people" if asked.required > 1 else "somebody"
     words = f": {asked.message}" if asked.message else ""
-    return f"{many} to approve{words}"
+    summary = f" ({asked.raw['summary']})" if asked.raw.get("summary") else ""
+    return f"{many} to approve{words}{summary}"
 
 
 def _for_judge(r: Release) -> str:

@@ -21,7 +21,7 @@ from rollouts.views.parts import (
     weight_words,
     weights_of,
 )
-from rollouts.views.steps import Step, steps_of
+from rollouts.views.steps import Step, restricted, steps_of
 from rollouts.views.words import unix
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ __all__ = [
     "step_bar",
     "weight_words",
 ]
+
+_PROMOTION: Final = "the promotion"
+"""``status.approval.place`` of the gate behind all steps."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Release:
         evidence: Of each metric.
         problems: What was wrong with measurements.
         approval: What people are asked now; None when nobody is.
+        gated: Whether a gate that asks who decides lies ahead: only approvals pass it.
         waits: Who or what it waits for.
         paused: ``spec.paused``.
         failed_revision: The revision that was taken back last.
@@ -110,6 +114,7 @@ class Release:
     evidence: tuple[EvidenceView, ...]
     problems: tuple[str, ...]
     approval: Approval | None
+    gated: bool
     waits: Waits
     paused: bool
     failed_revision: str
@@ -164,6 +169,7 @@ def release_of(rollout: Mapping[str, Any]) -> Release:
         evidence=tuple(evidence_of(e) for e in status.get("evidence") or ()),
         problems=tuple(status.get("problems") or ()),
         approval=approval,
+        gated=_gated(steps, spec),
         waits=_waits(phase, status, weights, next((s for s in steps if s.state is StepState.NOW), None)),
         paused=bool(spec.get("paused")),
         failed_revision=status.get("failedRevision") or "",
@@ -183,18 +189,23 @@ def step_bar(release: Release) -> str:
 def _steps(spec: Mapping[str, Any], status: Mapping[str, Any], phase: str) -> tuple[StepView, ...]:
     index = status.get("stepIndex")
     ended = index is None and phase == "Healthy" and bool(status.get("history"))
+    passed_all = phase in {"Promoting", "Watching"} or (status.get("approval") or {}).get("place") == _PROMOTION
 
     def state(at: int) -> StepState:
         if index is None:
             return StepState.DONE if ended and _promoted(status) else StepState.TO_COME
         if at != index:
-            passed = at < index or phase in {"Promoting", "Watching"}
-            return StepState.DONE if passed else StepState.TO_COME
+            return StepState.DONE if at < index or passed_all else StepState.TO_COME
         if phase in {"RolledBack", "RollingBack"}:
             return StepState.FAILED
-        return StepState.DONE if phase in {"Promoting", "Watching"} else StepState.NOW
+        return StepState.DONE if passed_all else StepState.NOW
 
     return tuple(StepView(at + 1, step, state(at)) for at, step in enumerate(steps_of(spec)))
+
+
+def _gated(steps: tuple[StepView, ...], spec: Mapping[str, Any]) -> bool:
+    ahead = any(s.step.restricted and s.state in {StepState.NOW, StepState.TO_COME} for s in steps)
+    return ahead or restricted(spec.get("promotionApproval"))
 
 
 def _promoted(status: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from rollouts.views.words import duration_words, seconds_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Step", "steps_of"]
+__all__ = ["Step", "restricted", "steps_of"]
 
 _DEFAULT: Final = tuple({"setWeight": weight} for weight in (10, 50, 100))
 _PREVIEW_SECONDS: Final = "60s"
@@ -27,6 +27,7 @@ class Step:
         weight: Percent that it sets; None where it sets none.
         seconds: How long it lasts by itself; None where that is not said.
         message: What an approval asks.
+        restricted: Whether it matters who approves: then nothing goes around it.
     """
 
     kind: str
@@ -35,6 +36,16 @@ class Step:
     weight: int | None = None
     seconds: float | None = None
     message: str = ""
+    restricted: bool = False
+
+
+def restricted(approval: Mapping[str, Any] | None) -> bool:
+    """Return whether it matters who answers an approval (``rollouts.api.approval.Approval.restricted``)."""
+    if approval is None:
+        return False
+    return (
+        approval.get("approvers") is not None or approval.get("required", 1) > 1 or bool(approval.get("excludeAuthor"))
+    )
 
 
 def steps_of(spec: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -117,7 +128,7 @@ def _pause(value: Mapping[str, Any]) -> Step:
 
 
 def _approval(value: Mapping[str, Any]) -> Step:
-    return Step("approval", "an approval", "approval", message=value.get("message", ""))
+    return Step("approval", "an approval", "approval", message=value.get("message", ""), restricted=restricted(value))
 
 
 _READ: Final[dict[str, Callable[[Any], Step]]] = {

@@ -138,6 +138,27 @@ def test_it_is_explained_in_sentences(at, situation):
     assert bool(told.can) is (situation is not healthy)
 
 
+@pytest.mark.parametrize("gate", [{"required": 2}, {"approvers": {"users": ["ann"]}}, {"excludeAuthor": True}])
+@pytest.mark.parametrize("place", ["step", "promotion"])
+def test_what_goes_around_a_gate_that_asks_who_decides_is_not_offered(make_world, gate, place):
+    steps = [{"setWeight": 20}, *([{"approval": gate}] if place == "step" else [])]
+    spec = {"promotionApproval": gate} if place == "promotion" else {}
+    world = make_world(steps=steps, analysis={"minStepDuration": "1s"}, **spec).released()
+    assert "promote" not in commands_of(release_of(rollout(world)))
+    world.says(Decision.PROMOTE)
+    world.wait(4)
+    seen = release_of(rollout(world))
+    assert seen.phase == "AwaitingApproval"
+    assert set(commands_of(seen)) == {"approve", "reject", "pause", "abort"}
+    assert (seen.present is None) is (place == "promotion")
+    for command in ("skip", "promote"):
+        world.annotate(getattr(names, f"{command.upper()}_ANNOTATION"))
+    world.settle(3)
+    assert world.phase == "AwaitingApproval"
+    assert list(world.events.values()).count("CommandIgnored") == 2
+    assert "0 of " in explain(rollout(world)).waits
+
+
 def test_the_explanation_names_what_is_missing_and_what_comes(at):
     asked = explain(rollout(at(asking)))
     assert "ask the bank" in asked.waits
