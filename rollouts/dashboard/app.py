@@ -74,7 +74,16 @@ def make_app(
         namespaces: Those that the controller watches; none: all.
     """
     app = web.Application(middlewares=[guard(config.hosts, tls=config.tls is not None)], client_max_size=_MOST_BODY)
-    api = _Api(config, board=board, live=live, polls=polls, people=people, actions=actions, clock=clock)
+    api = _Api(
+        config,
+        board=board,
+        live=live,
+        polls=polls,
+        people=people,
+        actions=actions,
+        clock=clock,
+        namespaces=namespaces,
+    )
     about = {
         "version": _version(),
         "instance": instance,
@@ -128,7 +137,9 @@ class _Api:
         people: People,
         actions: Actions,
         clock: Callable[[], float],
+        namespaces: Sequence[str],
     ) -> None:
+        self._namespaces = namespaces or ("",)
         self._config, self._board, self._live, self._polls = config, board, live, polls
         self._people, self._actions, self._clock = people, actions, clock
 
@@ -139,10 +150,11 @@ class _Api:
 
         async def checked(request: web.Request) -> web.StreamResponse:
             person = await self._person(request)
-            answer = await self._asked(self._people.may(person, "list", ""))
-            if not answer.allowed:
-                fix = f"bind {person.name} to a ClusterRole with list on rollouts, e.g. coalmine-rollouts-view"
-                raise ApiError(403, answer.reason, fix)
+            for namespace in self._namespaces:
+                answer = await self._asked(self._people.may(person, "list", namespace))
+                if not answer.allowed:
+                    fix = f"bind {person.name} to a ClusterRole with list on rollouts, e.g. coalmine-rollouts-view"
+                    raise ApiError(403, answer.reason, fix)
             return await handler(request)
 
         return checked

@@ -268,7 +268,9 @@ async def serve(clock, tmp_path):
     """Serve a dashboard on loopback; keywords are of its configuration."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(*, polls=None, open_windows=None, pages: Path = tmp_path / "static", every=0.01, **config):
+        async def start(
+            *, polls=None, open_windows=None, pages: Path = tmp_path / "static", every=0.01, namespaces=(), **config
+        ):
             board, kube = Board(clock.read), FakeKube()
             people = People(kube, clock=clock.read)
             polls = polls or {}
@@ -284,6 +286,7 @@ async def serve(clock, tmp_path):
                 clock=clock.read,
                 instance="controller-1",
                 leads=lambda: True,
+                namespaces=namespaces,
             )
             runner = web.AppRunner(app, shutdown_timeout=0.1, max_field_size=32_768)
             await runner.setup()

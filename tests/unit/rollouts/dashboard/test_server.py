@@ -252,6 +252,20 @@ async def test_without_anonymous_reading_takes_a_token_of_somebody_who_may_list(
     assert (answer.status, info["anonymous"]) == (200, False)
 
 
+async def test_where_some_namespaces_are_watched_a_right_in_each_of_them_is_enough_to_look(serve, clock):
+    served = await serve(anonymous=False, namespaces=("shop", "bank"))
+    served.kube.users["good"] = "jane"
+    served.kube.rules.add(("jane", "list", "shop"))
+    answer, error = await served.get("/api/v1/rollouts", Authorization="Bearer good")
+    assert (answer.status, error["error"]) == (403, "jane may not list rollouts.coalmine.dev in namespace bank")
+    served.kube.rules.add(("jane", "list", "bank"))
+    answer, _ = await served.get("/api/v1/rollouts", Authorization="Bearer good")
+    assert answer.status == 403, "a refusal is remembered for a moment"
+    clock.time += 6
+    answer, _ = await served.get("/api/v1/rollouts", Authorization="Bearer good")
+    assert answer.status == 200
+
+
 async def test_an_api_server_that_is_away_is_said_and_reading_goes_on(serve, rollout):
     served = await serve()
     served.put(rollout())
