@@ -69,7 +69,7 @@ def doctor(
 
 
 def _checks() -> Mapping[str, Callable[[Look], list[Result]]]:
-    from coalmine.doctor import cluster, control, rights, traffic  # noqa: PLC0415
+    from coalmine.doctor import admission, cluster, control, rights, traffic  # noqa: PLC0415
 
     return {
         "clock": cluster.clock,
@@ -77,7 +77,8 @@ def _checks() -> Mapping[str, Callable[[Look], list[Result]]]:
         "unknown fields": cluster.strictness,
         "controller": control.running,
         "controller's rights": rights.of_the_controller,
-        "hold": control.hold,
+        "hold": admission.hold,
+        "approvals": admission.approvals,
         "mesh": traffic.control_plane,
         "sidecars": traffic.injection,
         "metrics": traffic.measurements,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from coalmine.crds.definitions import Definition
 
-__all__ = ["clock", "definitions", "reach", "server_time", "strictness"]
+__all__ = ["clock", "contains", "definitions", "items", "names", "reach", "server_time", "strictness"]
 
 _OLDEST: Final = (1, 30)
 _SKEW: Final = 5.0
@@ -53,7 +53,8 @@ def reach(look: Look) -> list[Result]:
         entry["version"]: [r["name"] for r in look.kubectl.get(f"{_ADMISSION}/{entry['version']}")["resources"]]
         for entry in look.kubectl.get(_ADMISSION)["versions"]
     }
-    if policy := policy_version(served):
+    policy = look.policy_version = policy_version(served)
+    if policy:
         results.append(passed("admission", f"MutatingAdmissionPolicy {policy} is served: no webhook is needed"))
     else:
         words = (
@@ -91,7 +92,7 @@ def definitions(look: Look) -> list[Result]:
     """Are all kinds installed, and as this version of Coalmine has them?"""
     try:
         named = [d.name for d in DEFINITIONS]
-        present = {c["metadata"]["name"]: c for c in _items(look, "customresourcedefinitions", *named)}
+        present = {c["metadata"]["name"]: c for c in items(look, "customresourcedefinitions", *named)}
     except ForbiddenError:
         return [_by_discovery(look)]
     results = _missing(look, [d for d in DEFINITIONS if d.name not in present])
@@ -101,11 +102,12 @@ def definitions(look: Look) -> list[Result]:
     return results or [passed("definitions", f"all {count} kinds are installed, and as this version has them")]
 
 
-def _items(look: Look, kind: str, *names: str) -> list[dict[str, Any]]:
-    text = look.kubectl.run("get", kind, *names, "--ignore-not-found", "-o", "json")
+def items(look: Look, kind: str, *called: str) -> list[dict[str, Any]]:
+    """Return those of some objects that are there."""
+    text = look.kubectl.run("get", kind, *called, "--ignore-not-found", "-o", "json")
     found = json.loads(text) if text.strip() else {"items": []}
-    items: list[dict[str, Any]] = found.get("items", [found])
-    return items
+    listed: list[dict[str, Any]] = found.get("items", [found])
+    return listed
 
 
 def _missing(look: Look, absent: Sequence[Definition]) -> list[Result]:
@@ -180,7 +182,7 @@ def strictness(look: Look) -> list[Result]:
     wanted = [d for d in DEFINITIONS if d.own]
     try:
         named = [f"unknown-fields.{d.name}" for d in wanted]
-        present = {p["metadata"]["name"] for p in _items(look, "validatingadmissionpolicies", *named)}
+        present = {p["metadata"]["name"] for p in items(look, "validatingadmissionpolicies", *named)}
     except ForbiddenError:
         return [unseen("unknown fields", "whether they are refused cannot be seen (get validatingadmissionpolicies)")]
     except AbsentError:

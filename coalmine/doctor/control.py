@@ -1,23 +1,20 @@
-"""The controller: whether it runs and leads, and whether the hold is in force."""
+"""The controller: whether it runs and leads."""
 
 from __future__ import annotations
 
 import datetime as dt
-import json
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 
-from coalmine.doctor.cluster import contains, names, server_time
+from coalmine.doctor.cluster import names, server_time
 from coalmine.doctor.results import Result, failed, passed, unseen, warned
 from coalmine.kubectl import ForbiddenError, KubectlError
-from rollouts.api.admission import HOLD_NAME, policy_objects
-from rollouts.api.names import FIELD_MANAGER, ROLLOUT_LABEL
 
 if TYPE_CHECKING:
     from coalmine.doctor.look import Look
 
-__all__ = ["hold", "running"]
+__all__ = ["running"]
 
 _LEASE: Final = "coalmine-controller"
 _SECONDS: Final = 5.0
@@ -132,65 +129,3 @@ def _by_what_it_does(look: Look, why: str) -> Result:
         )
     words = f"{why}: it runs without leader election, or not at all; say where it serves its health"
     return unseen("controller", words, "coalmine doctor --controller-url http://HOST:15090")
-
-
-def hold(look: Look) -> list[Result]:
-    """Is a changed template held before anybody sees it?"""
-    install = f"coalmine controller policy | {look.kubectl.command} apply --server-side --force-conflicts --field-manager={FIELD_MANAGER} -f -"
-    try:
-        present = look.optional("get", "mutatingadmissionpolicy", HOLD_NAME)
-        binding = look.optional("get", "mutatingadmissionpolicybinding", HOLD_NAME) if present else None
-        webhook = look.optional("get", "mutatingwebhookconfiguration", HOLD_NAME)
-    except ForbiddenError:
-        return [
-            unseen("hold", "whether it is installed cannot be seen (get mutatingadmissionpolicies)"),
-            *_at_work(look, install),
-        ]
-    if webhook is not None:
-        return [passed("hold", "the controller's webhook holds changed templates"), *_at_work(look, install)]
-    if present is None or binding is None:
-        what = "the policy" if present is None else "its binding"
-        words = f"{what} {HOLD_NAME} is not there: a changed template is rolled out at once, with no canary"
-        return [failed("hold", words, install)]
-    version = present["apiVersion"].rpartition("/")[2]
-    if not all(contains(p, w) for p, w in zip((present, binding), policy_objects(version), strict=True)):
-        return [
-            warned("hold", f"{HOLD_NAME} is not as this version of Coalmine has it", install),
-            *_at_work(look, install),
-        ]
-    return _at_work(look, install) or [passed("hold", f"the policy {HOLD_NAME} is installed")]
-
-
-def _at_work(look: Look, install: str) -> list[Result]:
-    """Change the template of an adopted Deployment in a dry run, as the controller does before it adopts one."""
-    try:
-        adopted = [r for r in look.rollouts() if (r.get("status") or {}).get("stable")]
-    except KubectlError:
-        return []
-    if not adopted:
-        return []
-    space, name = adopted[0]["metadata"]["namespace"], adopted[0]["spec"]["workloadRef"]["name"]
-    try:
-        held = _would_hold(look, space, name)
-    except ForbiddenError:
-        return [unseen("hold", f"whether it is in force cannot be tried: you may not patch Deployment {space}/{name}")]
-    except KubectlError as error:
-        words = (
-            f"a changed template of Deployment {space}/{name} is refused (tried in a dry run): {error.format_message()}"
-        )
-        return [failed("hold", words, install)]
-    if held:
-        return [passed("hold", f"a changed template of Deployment {space}/{name} would be held (tried in a dry run)")]
-    words = (
-        f"a changed template of Deployment {space}/{name} would not be held (tried in a dry run): the API server has the policy and "
-        "does not evaluate it, or it was installed just now"
-    )
-    return [failed("hold", words, install)]
-
-
-def _would_hold(look: Look, namespace: str, name: str) -> bool:
-    template = {"metadata": {"annotations": {"coalmine.dev/probe": "dry-run"}}}
-    body = {"metadata": {"labels": {ROLLOUT_LABEL: "probe"}}, "spec": {"paused": False, "template": template}}
-    flags = ("--dry-run=server", "--type=merge", f"--field-manager={FIELD_MANAGER}", "-p", json.dumps(body))
-    answer = look.kubectl.object("patch", "deployment", name, "-n", namespace, *flags)
-    return bool(answer["spec"].get("paused"))

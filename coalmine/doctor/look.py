@@ -27,7 +27,7 @@ def shipped(*parts: str) -> Path:
     return own if own.exists() else _PACKAGE.parent.joinpath(*parts)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Look:
     """One visit.
 
@@ -36,12 +36,14 @@ class Look:
         namespace: Whose Rollouts are looked at; None for all.
         controller_url: Where the controller's health is served; empty where that is not known.
         mesh_url: Where the mesh's control plane is; None to find it.
+        policy_version: Of MutatingAdmissionPolicy, as the API server has it; None where it has none. Found first.
     """
 
     kubectl: Kubectl
     namespace: str | None = None
     controller_url: str = ""
     mesh_url: str | None = None
+    policy_version: str | None = None
     _cache: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -135,6 +135,7 @@ def test_a_healthy_cluster_is_green_and_what_breaks_is_found_with_its_fix(
         "controller",
         "controller's rights",
         "hold",
+        "approvals",
         "mesh",
         "sidecars",
         "metrics",
@@ -158,7 +159,10 @@ def test_a_healthy_cluster_is_green_and_what_breaks_is_found_with_its_fix(
     mended("controller's rights", "failed", "User system:coalmine:controller may not create pods/eviction")
 
     shop.kubectl("delete", "mutatingadmissionpolicybinding", "hold.coalmine.dev")
-    mended("hold", "failed", "its binding hold.coalmine.dev is not there")
+    mended("hold", "failed", "MutatingAdmissionPolicyBinding hold.coalmine.dev is not there")
+
+    shop.kubectl("delete", "validatingadmissionpolicy", "approvals.coalmine.dev")
+    mended("approvals", "failed", "ValidatingAdmissionPolicy approvals.coalmine.dev is not there")
 
     shop.kubectl("delete", "validatingadmissionpolicy", "unknown-fields.rollouts.coalmine.dev")
     mended("unknown fields", "warning", "of Rollout they are taken")
@@ -211,10 +215,18 @@ def test_who_may_see_little_is_told_what_was_not_seen(stack: Any, shop: Any, doc
     assert found["cluster"]["status"] == "ok"
     assert found["your rights"]["status"] == "failed"
     assert "you may not see Rollouts" in found["your rights"]["message"]
-    for check in ("definitions", "unknown fields", "controller", "controller's rights", "hold", "sidecars", "metrics"):
+    for check in (
+        "definitions",
+        "unknown fields",
+        "controller",
+        "controller's rights",
+        "hold",
+        "approvals",
+        "mesh",
+        "sidecars",
+        "metrics",
+    ):
         assert found[check]["status"] == "unknown", found[check]
-
-    assert found["mesh"]["status"] == "unknown"
 
     (fix,) = found["your rights"]["fixes"]
     role = f"--clusterrole=view --serviceaccount={shop.namespace}:default"
