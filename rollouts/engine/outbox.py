@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rollouts.engine.courier import Courier
 from rollouts.engine.outbox_store import BoxStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
 
     from rollouts.core.observed import Subject
     from rollouts.engine.cache import Key
@@ -73,7 +73,7 @@ class Outbox:
             post.taken = new[-1].number
             post.waiting += new
         if post.intake is None or (new and post.intake.done()):
-            post.intake = asyncio.ensure_future(self._take_in(post))
+            post.intake = _start(self._take_in(post))
 
     def taken(self, uid: str) -> int:
         """Return the number of the last transition of a Rollout that was taken in; 0 for none in this term."""
@@ -131,16 +131,20 @@ class Outbox:
             post.store.change(lambda box: box.only(self._sinks))
             self._deliver(post)
         while post.waiting:
-            batch = post.storing = tuple(post.waiting)
-            post.waiting = []
-            oldest = self._around.clock() - post.store.most_age
-            wanted = [(t, self._wanting(t) if t.at >= oldest else ()) for t in batch]
-            post.store.change(lambda box, wanted=wanted: box.put(wanted))  # type: ignore[misc]
-            if any(sinks for _, sinks in wanted):
-                await self._around.insist(post.store.flush, post.store.say_failure)
-            post.storing = ()
-            post.store.say_progress()
+            post.storing, post.waiting = tuple(post.waiting), []
+            try:
+                await self._store(post)
+            finally:
+                post.storing = ()
+                post.store.say_progress()
             self._deliver(post)
+
+    async def _store(self, post: _Post) -> None:
+        oldest = self._around.clock() - post.store.most_age
+        wanted = [(t, self._wanting(t) if t.at >= oldest else ()) for t in post.storing]
+        post.store.change(lambda box: box.put(wanted))
+        if any(sinks for _, sinks in wanted):
+            await self._around.insist(post.store.flush, post.store.say_failure)
 
     def _wanting(self, transition: Transition) -> tuple[str, ...]:
         return tuple(name for name, sink in self._sinks.items() if _wants(sink, transition))
@@ -150,7 +154,19 @@ class Outbox:
         for name, lane in post.store.box.lanes.items():
             running = post.lanes.get(name)
             if (lane.owed or lane.loss.count) and (running is None or running.done()):
-                post.lanes[name] = asyncio.ensure_future(self._couriers[name].deliver(post.subject, post.store))
+                post.lanes[name] = _start(self._couriers[name].deliver(post.subject, post.store))
+
+
+def _start(call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Do it beside everything else; a defect in it is logged, and the next transition begins it anew."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            _LOG.error("telling stopped", exc_info=error)
+
+    task = asyncio.ensure_future(call)
+    task.add_done_callback(ended)
+    return task
 
 
 def _unstored(post: _Post, number: int) -> bool:

@@ -42,6 +42,7 @@ class HttpDouble:
         self.holds = threading.Event()
         self.port = 0
         self._runner: web.AppRunner | None = None
+        self._over = asyncio.Event()
 
     @property
     def root(self) -> str:
@@ -67,6 +68,7 @@ class HttpDouble:
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
+        self._over.set()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -87,7 +89,7 @@ class HttpDouble:
         if what == "held":
             self.requests.append("held")
             self.holds.set()
-            await asyncio.Event().wait()
+            await self._over.wait()
         self.requests.append(str(response.status))
         return response
 
