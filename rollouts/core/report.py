@@ -15,6 +15,7 @@ from rollouts.core.words import message, need
 
 if TYPE_CHECKING:
     from analysis.model.verdict import Evidence
+    from rollouts.api.approval import ApprovalStatus
     from rollouts.core.context import Context
 
 __all__ = ["condition", "report"]
@@ -33,7 +34,7 @@ def report(c: Context) -> RolloutStatus:
             "phase": phase,
             "message": text,
             "weight": _weight(c),
-            "approval": asked_of(c),
+            "approval": _approval(c),
             "handled": dict(c.handled),
             "conditions": _conditions(c, phase, text),
             "internal": c.notes.dump(),
@@ -50,6 +51,12 @@ def _phase(c: Context) -> Phase:
     if blocking(c):
         return Phase.STALLED
     return PHASES[c.notes.state]
+
+
+def _approval(c: Context) -> ApprovalStatus | None:
+    """Return what people are asked; while the spec cannot be read, what they were asked before."""
+    asked = asked_of(c)
+    return c.status.approval if asked is not None and c.o.subject.spec is None else asked
 
 
 def _judged(c: Context) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
@@ -60,7 +61,7 @@ def gate_of(make_world):
         steps = STEPS if approval is None else [{"setWeight": 10}, {"approval": approval}, {"setWeight": 50}]
         steps = steps if promotion is None else steps[:1]
         more = {} if promotion is None else {"promotionApproval": promotion}
-        world = make_world(steps=steps, analysis=JUDGED, **more, **spec)
+        world = make_world(**copy.deepcopy({"steps": steps, "analysis": JUDGED, **more, **spec}))
         world.deployment["metadata"]["annotations"] = dict(authors or {})
         world.released()
         world.says(Decision.PROMOTE)
@@ -329,6 +330,19 @@ def test_lowering_what_is_required_passes_and_a_name_that_is_taken_off_counts_no
     gate.look()
     assert gate.asked["missing"] == 2
     gate.world.spec["steps"][1]["approval"]["required"] = 1
+    gate.look()
+    assert gate.world.state == State.SCALING
+
+
+def test_a_spec_that_cannot_be_read_opens_no_gate(gate_of):
+    gate = gate_of(TWO)
+    asked = gate.asked
+    wanted, gate.world.spec, gate.world.spec_error = gate.world.spec, None, "spec.steps: no"
+    gate.decide("alice")
+    gate.look()
+    assert (gate.world.phase, gate.asked) == ("Stalled", asked), "admission still asks for the verb"
+    gate.world.spec, gate.world.spec_error = wanted, ""
+    gate.decide("bob")
     gate.look()
     assert gate.world.state == State.SCALING
 
