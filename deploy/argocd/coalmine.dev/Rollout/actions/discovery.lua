@@ -7,8 +7,9 @@ local waiting = phase == "Progressing" or phase == "Paused" or phase == "Awaitin
 local actions = {}
 actions["abort"] = {["disabled"] = over or phase == "RollingBack"}
 actions["approve"] = {["disabled"] = phase ~= "AwaitingApproval"}
-actions["pause"] = {["disabled"] = paused}
+actions["pause"] = {["disabled"] = paused or over or phase == "RollingBack"}
 actions["promote"] = {["disabled"] = over or ending}
+actions["reject"] = {["disabled"] = phase ~= "AwaitingApproval"}
 actions["resume"] = {["disabled"] = not paused and phase ~= "Paused"}
 actions["retry"] = {["disabled"] = phase ~= "RolledBack"}
 actions["skip"] = {["disabled"] = not waiting}

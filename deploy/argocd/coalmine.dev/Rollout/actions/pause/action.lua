@@ -1,2 +1,5 @@
-obj.spec.paused = true
+if obj.metadata.annotations == nil then
+  obj.metadata.annotations = {}
+end
+obj.metadata.annotations["coalmine.dev/pause"] = os.date("!%Y-%m-%dT%H:%M:%SZ")
 return obj
