@@ -50,8 +50,12 @@ class Message:
 
     def plain(self) -> str:
         """Return all below the title as plain text."""
-        facts = "\n".join(f"{name}: {value}" for name, value in self.facts)
+        facts = "\n".join(_line(name, value) for name, value in self.facts)
         return "\n\n".join(part for part in (self.text, facts, self.link) if part) + "\n"
+
+
+def _line(name: str, value: str) -> str:
+    return f"{name}: {value}" if "\n" not in value else "\n  ".join((f"{name}:", *value.splitlines()))
 
 
 def cut(text: str, most: int) -> str:
