@@ -10,7 +10,7 @@ import click
 
 from coalmine.people.api import connect
 from coalmine.people.errors import get_rollout, list_rollouts
-from coalmine.people.options import everywhere_option, one_rollout, output_option, targeted, watch_options
+from coalmine.people.options import completed, everywhere_option, one_rollout, output_option, targeted, watch_options
 from coalmine.people.paint import cut, table, tone_style, width_of, wrap, write
 from rollouts.views.release import release_of
 from rollouts.views.words import age, images_words, unix
@@ -36,7 +36,7 @@ Examples:
   coalmine get -A -o name            for scripts
 """
 )
-@click.argument("names", metavar="[ROLLOUT]...", nargs=-1)
+@click.argument("names", metavar="[ROLLOUT]...", nargs=-1, shell_complete=completed("rollouts"))
 @everywhere_option
 @output_option("wide", "json", "yaml", "name")
 @targeted
@@ -75,7 +75,7 @@ Examples:
 Exit codes with --watch: 0 promoted, 1 taken back, failed or not in time.
 """
 )
-@click.argument("name", metavar="[ROLLOUT]", required=False)
+@click.argument("name", metavar="[ROLLOUT]", required=False, shell_complete=completed("rollouts"))
 @everywhere_option
 @watch_options
 @output_option("json", "yaml")
@@ -153,7 +153,9 @@ def explain(target: Target, name: str, output: str | None) -> None:
     lines += _paragraphs("It waits for", [told.waits] if told.waits else [], width)
     lines += _paragraphs("What comes next", told.then, width)
     if told.can:
-        rows: list[list[Span]] = [[(f"  coalmine {verb}", "cyan"), (words, "")] for verb, words in told.can]
+        place = f" -n {target.namespace}" if target.namespace else ""
+        whom = f"{rollout['metadata']['name']}{place}"
+        rows: list[list[Span]] = [[(f"  coalmine {verb} {whom}", "cyan"), (words, "")] for verb, words in told.can]
         lines += [[], [("What you can do", "bold")], *table([], rows)]
     write(lines)
 

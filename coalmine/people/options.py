@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-__all__ = ["everywhere_option", "one_rollout", "output_option", "targeted", "watch_options"]
+__all__ = ["completed", "everywhere_option", "one_rollout", "output_option", "targeted", "watch_options"]
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 
-def _completed(names: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+def completed(names: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
     """Return what completes names from the cluster; imported when a shell asks."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -35,8 +35,8 @@ def _completed(names: str) -> Callable[[click.Context, click.Parameter, str], li
 def targeted(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command kubectl's options for cluster and namespace, as one argument ``target``."""
 
-    @click.option("-n", "--namespace", metavar="NAME", shell_complete=_completed("namespaces"), help="The namespace.")
-    @click.option("--context", metavar="NAME", shell_complete=_completed("contexts"), help="The kubeconfig's context.")
+    @click.option("-n", "--namespace", metavar="NAME", shell_complete=completed("namespaces"), help="The namespace.")
+    @click.option("--context", metavar="NAME", shell_complete=completed("contexts"), help="The kubeconfig's context.")
     @click.option("--kubeconfig", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="The kubeconfig.")
     @click.option("--as", "as_user", metavar="USER", help="Act as this user, where you may impersonate.")
     @click.option("--as-group", "as_groups", metavar="GROUP", multiple=True, help="And as member of this group.")
@@ -70,7 +70,7 @@ def everywhere_option(command: _Command) -> _Command:
 
 def one_rollout(command: _Command) -> _Command:
     """Give a command the argument ``name``."""
-    return click.argument("name", metavar="ROLLOUT", shell_complete=_completed("rollouts"))(command)
+    return click.argument("name", metavar="ROLLOUT", shell_complete=completed("rollouts"))(command)
 
 
 def output_option(*forms: str) -> Callable[[_Command], _Command]:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -25,7 +26,9 @@ class CommandLine:
         self.env = {
             **os.environ,
             "KUBECONFIG": str(kubectl.kubeconfig),
-            "PATH": f"{kubectl.program.parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(
+                [str(kubectl.program.parent), str(Path(sys.executable).parent), os.environ["PATH"]]
+            ),
         }
         self.namespace = ["-n", shop.namespace]
 
@@ -107,7 +110,7 @@ def test_a_release_is_stopped_taken_back_tried_again_and_promoted_at_once(shop, 
     assert watched.returncode == 1, out + err
     assert "Rolled back" in out
     assert "Aborted" in coalmine("history", "payment")
-    assert "coalmine retry" in coalmine("explain", "payment")
+    assert f"coalmine retry payment -n {shop.namespace}" in coalmine("explain", "payment")
 
     assert "there is nothing to approve" in coalmine("approve", "payment", code=1)
     assert "timed out after 1s" in coalmine("retry", "payment", "--watch", "--timeout", "1s", code=1)
@@ -127,6 +130,10 @@ def test_what_is_refused_says_what_to_do(shop, coalmine):
     coalmine.namespace = []
     assert shop.namespace in coalmine("status", "-A")
     assert shop.namespace in coalmine("get", "-A")
+    plugin = subprocess.run(
+        ["kubectl", "coalmine", "get", "-A"], env=coalmine.env, capture_output=True, text=True, check=True
+    )
+    assert shop.namespace in plugin.stdout
     assert 'context "nope" does not exist' in coalmine("get", "--context", "nope", code=1)
     coalmine.env["PATH"] = "/nowhere"
     assert "kubectl, which is not on PATH" in coalmine("get", "-A", code=1)
