@@ -14,7 +14,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from rollouts.notify.base import LaterError, RefusedError, UnclearError
+from rollouts.notify.base import DoubtfulError, LaterError, RefusedError, UnclearError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -154,6 +154,7 @@ class SlackClient:
         Raises:
             LaterError: Nobody can look now.
             RefusedError: Nobody may.
+            DoubtfulError: There is too much to look through.
         """
         try:
             async for message in self._messages(channel, since, thread):
@@ -181,8 +182,8 @@ class SlackClient:
             if not cursor:
                 return
             asked["cursor"] = cursor
-        msg = f"{method}: {_MOST_PAGES * _PAGE} messages were looked through and there are more"
-        raise RefusedError(msg)
+        msg = f"{method}: {_MOST_PAGES * _PAGE} messages were looked through and there are more; nobody can tell whether it is there"
+        raise DoubtfulError(msg)
 
     async def tell(self, channel: str, user: str, text: str) -> None:
         """Tell one person something that nobody else sees.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rollouts.notify.base import LaterError, RefusedError, UnclearError
+from rollouts.notify.base import DoubtfulError, LaterError, RefusedError, UnclearError
 from rollouts.notify.slack import SlackSink
 from rollouts.notify.slack_client import SlackClient
 
@@ -83,6 +83,16 @@ async def test_a_message_of_many_is_found_again_on_a_later_page(sink, slack, pay
         slack.workspace.call("chat.postMessage", {"channel": "C0RELEASES", "text": "talk"})
     memory = await sink.send(told, {}, doubtful=True)
     assert memory["ts"] == slack.workspace.top()[0].ts
+
+
+async def test_what_cannot_be_looked_for_to_the_end_is_not_told_twice(sink, slack, payment, monkeypatch):
+    monkeypatch.setattr("rollouts.notify.slack_client._MOST_PAGES", 1)
+    payment.begin()
+    for _ in range(250):
+        slack.workspace.call("chat.postMessage", {"channel": "C0RELEASES", "text": "talk"})
+    with pytest.raises(DoubtfulError):
+        await sink.send(payment.tell("ReleaseStarted"), {}, doubtful=True)
+    assert slack.calls.count(("chat.postMessage", "")) == 0
 
 
 async def test_a_rate_limit_says_until_when_and_nothing_is_asked_before_that(sink, slack, payment, clock):
