@@ -9,6 +9,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from coalmine.completion import names
+from coalmine.completion.plugin import answer
 
 
 @pytest.fixture
@@ -39,6 +40,12 @@ def test_the_namespace_that_is_written_already_is_looked_in(complete, calls):
     complete("-n", "shop", "--context", "prod", "--kubeconfig", "/k", "")
     (call,) = calls.read_text().splitlines()
     assert call.endswith("--kubeconfig=/k --context=prod --namespace=shop")
+
+
+@pytest.mark.usefixtures("kubectl")
+@pytest.mark.parametrize("command", ["status", "promote", "approve", "abort", "history", "explain"])
+def test_the_commands_about_releases_complete_their_rollouts(command):
+    assert answer([command, "-n", "shop", "pa"]) == ["payment\tProgressing 1/3", ":4"]
 
 
 @pytest.mark.usefixtures("kubectl")
