@@ -98,6 +98,9 @@ def _examine(look: Look) -> list[Result]:
         unknown = "does not exist" in error.format_message()
         fix = "kubectl config get-contexts" if unknown else f"{look.kubectl.command} cluster-info"
         return [failed("cluster", f"it cannot be reached: {error.format_message()}", fix)]
+    if space := look.narrow():
+        words = f"you may not see Rollouts of all namespaces: only namespace {space} is looked at"
+        results.append(unseen("cluster", words, "coalmine doctor -n NAMESPACE"))
     checks = _checks()
     answers: dict[str, list[Result]] = {}
     with ThreadPoolExecutor(_PARALLEL) as pool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import coalmine
-from coalmine.kubectl import AbsentError, ForbiddenError
+from coalmine.kubectl import AbsentError, ForbiddenError, KubectlError
 
 if TYPE_CHECKING:
     from coalmine.kubectl import Kubectl
@@ -66,6 +66,18 @@ class Look:
                     self._cache["rollouts"] = []
             found: list[dict[str, Any]] = self._cache["rollouts"]
         return found
+
+    def narrow(self) -> str:
+        """Look at the context's namespace alone where this user may not see all; returns its name, else nothing."""
+        if self.namespace is None:
+            try:
+                self.rollouts()
+            except ForbiddenError:
+                self.namespace = self.kubectl.namespace()
+                return self.namespace
+            except KubectlError:
+                pass  # each check tells it
+        return ""
 
     def optional(self, *args: str) -> Any:
         """Return the JSON of a kubectl command; None where there is no such thing.

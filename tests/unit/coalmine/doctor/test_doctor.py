@@ -81,6 +81,25 @@ def test_what_people_copy_reaches_the_same_cluster():
     assert Kubectl("/k", "prod").command == "kubectl --kubeconfig=/k --context=prod"
 
 
+class Narrow:
+    """A kubectl of somebody who sees one namespace."""
+
+    def object(self, *args):
+        if "-A" in args:
+            raise ForbiddenError("no")
+        return {"items": [{"kind": "Rollout"}]}
+
+    def namespace(self):
+        return "shop"
+
+
+def test_who_may_not_see_all_namespaces_sees_their_own():
+    look = Look(Narrow())
+    assert look.narrow() == "shop"
+    assert (look.scope, look.rollouts()) == (("-n", "shop"), [{"kind": "Rollout"}])
+    assert Look(Narrow(), "shop").narrow() == ""
+
+
 def test_what_the_server_adds_is_no_difference():
     assert contains({"a": [{"b": 1, "default": 2}], "c": 3}, {"a": [{"b": 1}]})
     assert not contains({"a": [{"b": 1}, {"b": 2}]}, {"a": [{"b": 1}]})
