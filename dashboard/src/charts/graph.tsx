@@ -9,13 +9,14 @@ import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { HealthIcon } from "../components/health";
 import { milliseconds, percent, rate, weight } from "../lib/format";
-import { type Line, linesOf, lineWords, mtlsWords } from "../lib/graph";
+import { keyOf, type Line, linesOf, lineWords, mtlsWords, nameOf } from "../lib/graph";
 import { colour, theme } from "../lib/theme";
 import type { Graph, GraphNode, Health } from "../lib/types";
 
 cytoscape.use(dagre);
 
 const NARROW = 720;
+const LARGEST = 1.15;
 const TONES: Record<Health, string> = { good: "good-line", warn: "warn-line", bad: "bad", idle: "line-strong" };
 
 const style = (): cytoscape.StylesheetJson => [
@@ -53,9 +54,9 @@ const Card = ({ node, place }: { node: GraphNode; place: Place | undefined }): J
         {node.rate > 0 && <span class="number small muted">{rate(node.rate)}</span>}
       </div>
       {node.versions.map((version) => (
-        <div class="node-version number" key={version.backend} data-role={version.role}>
+        <div class="node-version number" key={keyOf(version)} data-role={version.role}>
           <HealthIcon health={version.health} />
-          <span class="version-name">{version.version || version.backend}</span>
+          <span class="version-name">{nameOf(version)}</span>
           {version.role && <span class={`small lane-${version.role}`}>{version.role}</span>}
           <b>{version.share === null ? "–" : weight(version.share * 100)}</b>
         </div>
@@ -63,7 +64,7 @@ const Card = ({ node, place }: { node: GraphNode; place: Place | undefined }): J
       {node.versions.length > 1 && (
         <div class="share-bar" aria-hidden="true">
           {node.versions.map((version) => (
-            <i key={version.backend} data-role={version.role} style={{ flexGrow: version.share ?? 0 }} />
+            <i key={keyOf(version)} data-role={version.role} style={{ flexGrow: version.share ?? 0 }} />
           ))}
         </div>
       )}
@@ -103,7 +104,7 @@ const placed = (place: Place | undefined): JSX.CSSProperties =>
 
 /** What makes a new layout necessary: who is there and how large the cards are, not how they fare. */
 const shapeOf = (graph: Graph, lines: Line[], narrow: boolean): string =>
-  JSON.stringify([narrow, graph.nodes.map((node) => [node.id, node.versions.length]), lines.map((line) => line.id)]);
+  JSON.stringify([narrow, graph.nodes.map((node) => [node.id, node.versions.map(keyOf)]), lines.map((line) => line.id)]);
 
 const elementsOf = (graph: Graph, lines: Line[], overlay: HTMLElement): ElementDefinition[] => {
   const cards = new Map([...overlay.querySelectorAll<HTMLElement>(".node")].map((card) => [card.dataset["id"]!, card]));
@@ -220,11 +221,11 @@ const keepStylesOut = (): void => {
   document.head.append(there);
 };
 
-/** Show all of it, not larger than life. */
+/** Show all of it, hardly larger than life. */
 const fit = (core: Core): void => {
   core.fit(undefined, 28);
-  if (core.zoom() > 1) {
-    core.zoom(1);
+  if (core.zoom() > LARGEST) {
+    core.zoom(LARGEST);
     core.center();
   }
 };

@@ -21,13 +21,18 @@ export interface Line {
   words: string;
 }
 
+/** What tells the versions of a host apart: requests that reached no pod have a backend and no version. */
+export const keyOf = (version: GraphVersion): string => `${version.backend}@${version.version}`;
+
+export const nameOf = (version: GraphVersion): string => version.version || "no pod reached";
+
 const lineOf = (edge: GraphEdge, version: GraphVersion | null): Line => ({
-  id: version ? `${edge.id}|${version.backend}` : edge.id,
+  id: version ? `${edge.id}|${keyOf(version)}` : edge.id,
   source: edge.source,
   target: edge.target,
   kind: edge.kind,
   health: version?.health ?? edge.health,
-  version: version?.version ?? edge.versions[0]?.version ?? "",
+  version: version ? nameOf(version) : (edge.versions[0]?.version ?? ""),
   role: version?.role ?? "",
   rate: version?.rate ?? edge.rate,
   share: version?.share ?? null,

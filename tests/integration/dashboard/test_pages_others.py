@@ -177,3 +177,15 @@ async def test_the_history_has_all_releases_with_their_verdicts_and_grows(visit,
     await server.tell("rollouts", change)
     await expect(entries).to_have_count(6)
     await expect(entries.first).to_contain_text("Promoted")
+
+
+async def test_requests_that_reached_no_pod_have_a_line_of_their_own(visit, server):
+    edge = next(edge for edge in server.answers["graph"]["edges"] if edge["target"] == "shop/search")
+    lost = {**edge["versions"][0], "version": "", "rate": 2.0, "share": 0.05, "errorRate": 1.0, "health": "bad"}
+    edge["versions"].append(lost)
+    page = await visit("#/graph")
+    await expect(page.locator(".plain tbody tr").filter(has_text="no pod reached")).to_contain_text("100 %")
+    labels = page.locator(".edge-label").filter(has=page.locator("text=/100 % err|0.04 % err/"))
+    await expect(labels).to_have_count(2)
+    places = {await labels.nth(number).get_attribute("style") for number in range(2)}
+    assert len(places) == 2
