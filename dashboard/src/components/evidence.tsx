@@ -20,7 +20,7 @@ const picked = signal("errors");
 const Towards = (props: { words: string; e: number; at: number; tone: string }): JSX.Element | null => {
   if (!props.at) return null;
   const way = Math.max(0, Math.min(1, Math.log(Math.max(props.e, 1)) / Math.log(props.at)));
-  const said = `${props.e.toLocaleString("en", { maximumSignificantDigits: 3 })} of ${count(props.at)}`;
+  const said = `${props.e.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 })} of ${count(props.at)}`;
   return (
     <div class="towards">
       <span>{props.words}</span>

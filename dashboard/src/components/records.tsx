@@ -14,7 +14,7 @@ const sentence = (reason: string): string => {
   return words.charAt(0).toUpperCase() + words.slice(1);
 };
 
-const SHOWN = 12;
+const SHOWN = 8;
 
 export const Timeline = ({ items }: { items: TimelineItem[] }): JSX.Element => {
   const [all, setAll] = useState(false);

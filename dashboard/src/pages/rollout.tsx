@@ -71,7 +71,7 @@ const Facts = ({ rollout }: { rollout: Detail }): JSX.Element => {
 };
 
 const Notes = ({ rollout }: { rollout: Detail }): JSX.Element | null => {
-  const failed = rollout.preflight.filter((one) => one.result !== "Passed");
+  const failed = rollout.preflight.filter((one) => one.result !== "Pass" && one.message);
   const notes = [
     ...failed.map((one) => ({ title: `Pre-flight: ${one.check}`, words: one.message })),
     ...rollout.problems.map((words) => ({ title: "Measurement", words })),

@@ -80,6 +80,13 @@ async def test_the_evidence_is_a_picture_with_margin_and_moment(visit):
     await expect(page.locator(".picture")).to_contain_text("no margin")
 
 
+async def test_only_checks_that_did_not_pass_are_told(visit):
+    page = await visit("#/rollouts/shop/payment")
+    await expect(page.locator(".notes li")).to_have_text(
+        ["Pre-flight: MutualTls: payment is called in plaintext by CronJob shop/report"]
+    )
+
+
 async def test_a_rollback_is_told_with_its_evidence(visit):
     page = await visit("#/rollouts/shop/search")
     await expect(page.locator(".head")).to_contain_text("Rolled back")

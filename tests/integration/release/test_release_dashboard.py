@@ -62,6 +62,8 @@ def test_a_release_is_watched_approved_and_taken_back_without_a_reload(shop, sta
     expect(page.locator(".approval")).to_contain_text("is the till closed?")
     expect(page.locator('.picture [role="img"]')).to_have_attribute("aria-label", re.compile("decided: go on"))
 
+    expect(page.get_by_text("Pre-flight:")).to_have_count(0)
+
     page.locator(".approval").get_by_role("button", name="Approve").click()
     sign_in(page, token(shop, "visitor", may=False))
     dialog = page.get_by_role("dialog")
