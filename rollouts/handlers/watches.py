@@ -114,8 +114,9 @@ def _watch(
 ) -> None:
     plural = where["plural"]
 
+    # Both are coroutines: kopf would run a plain function in a thread, beside a decision that reads the cache.
     @kopf.index(id=f"known-{plural}", **where)
-    def known(body: kopf.Body, **_: Any) -> None:
+    async def known(body: kopf.Body, **_: Any) -> None:
         cache.put(plural, dict(body))
 
     @kopf.on.event(id=f"seen-{plural}", **where)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from rollouts.engine.cache import Cache
-from rollouts.handlers.watches import interested
+from rollouts.handlers.watches import interested, watches
 
 
 def rollout(name, **spec):
@@ -35,3 +37,11 @@ def test_who_waits_for_a_rollout_hears_of_it_and_who_may_be_its_rival_when_it_co
 def test_a_deployment_is_its_rollouts(cache):
     body = {"metadata": {"namespace": "shop", "name": "ledger"}}
     assert list(interested(cache, "deployments", "MODIFIED", body)) == [("shop", "ledger")]
+
+
+def test_every_handler_runs_in_the_loop_of_the_decisions(cache):
+    """kopf runs a plain function in a thread: the cache would change while a decision reads it."""
+    registry = watches(cache, lambda _: None, lambda _: None, lambda: None)
+    handlers = [*registry._indexing.get_all_handlers(), *registry._watching.get_all_handlers()]
+    assert len(handlers) == 16
+    assert all(inspect.iscoroutinefunction(handler.fn) for handler in handlers)
