@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def found_in(text, name):
 @pytest.mark.parametrize("path", INPUTS, ids=lambda p: p.stem)
 def test_every_finding_is_at_its_line_and_column(path):
     made = FORMATS["text"](found_in(path.read_text(), path.name)) + "\n"
+    made = re.sub(r"(remove it or write one of) .* \[", r"\1 … [", made)  # a new field of a model is no news here
     expected = HERE / "expected" / f"{path.stem}.txt"
     if os.environ.get("COALMINE_REGENERATE"):
         expected.write_text(made)
