@@ -11,11 +11,9 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
@@ -23,9 +21,9 @@ from urllib.parse import quote, urlencode
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from http.client import HTTPResponse
+    from collections.abc import Callable, Iterator, Mapping
 
+    from coalmine.people.sockets import HTTPResponse
     from coalmine.people.target import Target
 
 __all__ = ["Api", "ApiError", "UnreachableError", "connect", "path_of"]
@@ -73,19 +71,6 @@ def path_of(plural: str, namespace: str | None, name: str = "") -> str:
     """Return the path of an object or a collection; of all namespaces without one."""
     place = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
     return f"{_ROOTS[plural]}{place}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
-
-
-class _Connection(HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, file: Path, timeout: float | None) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._file = file
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._file))
 
 
 class Api:
@@ -139,7 +124,9 @@ class Api:
         content_type: str = MERGE,
         timeout: float | None = _PATIENCE,
     ) -> Iterator[HTTPResponse]:
-        connection = _Connection(self._file, timeout)
+        from coalmine.people.sockets import HTTPException, UnixConnection  # noqa: PLC0415 - while kubectl starts
+
+        connection = UnixConnection(self._file, timeout)
         sent = None if body is None else json.dumps(body)
         headers = {"Accept": "application/json", "Content-Type": content_type}
         try:
@@ -168,11 +155,12 @@ def _refusal(status: int, text: str) -> Exception:
 
 
 @contextmanager
-def connect(target: Target) -> Iterator[Api]:
+def connect(target: Target, meanwhile: Callable[[], object] = lambda: None) -> Iterator[Api]:
     """Begin a connection, and end it.
 
     Args:
         target: Which cluster.
+        meanwhile: Called while kubectl starts: imports what comes next.
 
     Raises:
         UnreachableError: There is no kubectl, or it does not know the cluster.
@@ -191,6 +179,9 @@ def connect(target: Target) -> Iterator[Api]:
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=_with_us) as process,  # noqa: PLW1509 - no thread has been started
         ):
             try:
+                import coalmine.people.sockets  # noqa: F401, PLC0415 - kubectl starts meanwhile
+
+                meanwhile()
                 first = process.stdout.readline() if process.stdout else ""
                 if not first.startswith(_STARTED):
                     process.wait()

@@ -73,7 +73,9 @@ class Lines:
         if objects.rollout is None:
             return
         r = release_of(objects.rollout)
-        said = (r.phase, r.step, r.weights.configured, r.weights.acknowledged, r.verdict, r.canary.revision)
+        troubles = tuple(f"{plural} are not seen: {words}" for plural, words in objects.troubles.items() if words)
+        weights = (r.weights.configured, r.weights.acknowledged)
+        said = (r.phase, r.step, weights, r.verdict, r.canary.revision, troubles)
         if said == self._said:
             return
         self._said = said
@@ -81,7 +83,7 @@ class Lines:
         parts = [f"{time} {r.name}: {r.look.title}"]
         if r.under_way:
             parts += [step_bar(r), weight_words(r.weights)]
-        self._stream.write(" | ".join([*(p for p in parts if p), r.message]) + "\n")
+        self._stream.write(" | ".join([*(p for p in parts if p), r.message, *troubles]) + "\n")
         self._stream.flush()
 
     def end(self) -> None:

@@ -40,18 +40,23 @@ class Follower:
         self._goal = goal
         self._moved = False
 
-    def look(self, rollout: Mapping[str, Any] | None, *, held: bool) -> Ending | None:
+    def look(self, rollout: Mapping[str, Any] | None, *, held: bool, asked: str = "") -> Ending | None:
         """Return the end; None while it is under way.
 
         Args:
             rollout: As it is now; None when it is gone.
             held: Whether its Deployment holds a change (``spec.paused``): then a release comes, though none is seen yet.
+            asked: The revision that the Deployment asks for; empty where nobody knows. Another one than the Rollout
+                speaks of was pushed a moment ago.
         """
         if rollout is None:
             return Ending(1, "the Rollout was deleted")
         r = release_of(rollout)
         if not r.current or (r.phase not in {"Healthy", "RolledBack"}):
             self._moved = self._moved or r.under_way
+            return None
+        known = r.canary.revision if r.phase == "RolledBack" else r.stable.revision
+        if asked and known and asked != known:
             return None
         if r.phase == "RolledBack":
             return self._taken_back(r.canary.words, r.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,9 +57,14 @@ def said(error: ApiError, target: Target, verb: str, resource: str) -> str:
 
 def list_rollouts(api: Api, target: Target) -> list[dict[str, Any]]:
     """Return all Rollouts of the namespace, or of the cluster: one request."""
-    with told(target, "list", "rollouts.coalmine.dev"):
-        found: list[dict[str, Any]] = api.get(path_of("rollouts", None if target.everywhere else target.place))["items"]
-        return found
+    gc.disable()  # megabytes of JSON have no cycles to be looked for
+    try:
+        with told(target, "list", "rollouts.coalmine.dev"):
+            path = path_of("rollouts", None if target.everywhere else target.place)
+            found: list[dict[str, Any]] = api.get(path)["items"]
+            return found
+    finally:
+        gc.enable()
 
 
 def get_rollout(api: Api, target: Target, name: str) -> dict[str, Any]:

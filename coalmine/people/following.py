@@ -53,7 +53,7 @@ def follow(
     ending = None
     for objects in Watch(api, target.place, look(api, target.place, rollout)).changes(seconds):
         display.show(objects, time.time())
-        ending = follower.look(objects.rollout, held=objects.held)
+        ending = follower.look(objects.rollout, held=objects.held, asked=objects.asked)
         if ending is not None:
             break
     display.end()

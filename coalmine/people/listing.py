@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from coalmine.people.paint import table, tone_style
-from rollouts.views.looks import Tone
+from rollouts.views.looks import PHASES, Tone
+from rollouts.views.release import release_of
 from rollouts.views.words import age, percent, short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from coalmine.people.paint import Line, Span
     from rollouts.views.release import Release
 
-__all__ = ["QUIET", "get_table", "overview"]
+__all__ = ["QUIET", "at_rest", "get_table", "overview"]
 
 QUIET: Final = 20
 """So many Rollouts are all shown, also those that rest."""
@@ -45,20 +46,30 @@ def get_table(releases: Sequence[Release], now: float, *, everywhere: bool, wide
     return table(header, rows)
 
 
-def overview(releases: Sequence[Release], now: float, *, everywhere: bool) -> list[Line]:
+def at_rest(rollout: Mapping[str, Any]) -> bool:
+    """Return whether nothing of a Rollout has to be shown where there are many: it is healthy, and no change waits."""
+    status = rollout.get("status") or {}
+    return status.get("phase") == "Healthy" and " waits: " not in (status.get("message") or "")
+
+
+def overview(rollouts: Sequence[Mapping[str, Any]], now: float, *, everywhere: bool) -> list[Line]:
     """Return how a namespace or a cluster is: counts, and what needs somebody or moves, most urgent first."""
-    counts = Counter((r.look.title, r.look.symbol, r.look.tone) for r in releases)
+    resting = [r for r in rollouts if at_rest(r)] if len(rollouts) > QUIET else []
+    shown = [release_of(r) for r in rollouts if not (resting and at_rest(r))]
+    counts = Counter((r.look.title, r.look.symbol, r.look.tone) for r in shown)
+    if resting:
+        look = PHASES["Healthy"]
+        counts[look.title, look.symbol, look.tone] += len(resting)
     ordered = sorted(counts.items(), key=lambda x: (_URGENCY[x[0][2]], x[0][0]))
-    heading: Line = [(f"{len(releases)} Rollouts  " if len(releases) != 1 else "1 Rollout  ", "bold")]
+    heading: Line = [(f"{len(rollouts)} Rollouts  " if len(rollouts) != 1 else "1 Rollout  ", "bold")]
     for (title, symbol, tone), number in ordered:
         heading += [(f"  {symbol} {number} {title.lower()}", tone_style(tone))]
-    shown = [r for r in releases if r.phase != "Healthy" or len(releases) <= QUIET]
     shown.sort(key=lambda r: (_URGENCY[r.look.tone], r.namespace, r.name))
     lines = [heading]
     if shown:
         lines += [[], *table([], [_row(r, now, everywhere=everywhere) for r in shown], gap=2)]
-    if len(shown) < len(releases):
-        lines += [[], [(f"{len(releases) - len(shown)} healthy ones are not shown: coalmine get lists all", "dim")]]
+    if resting:
+        lines += [[], [(f"{len(resting)} healthy ones are not shown: coalmine get lists all", "dim")]]
     return lines
 
 

@@ -11,9 +11,6 @@ import click
 from coalmine.people.api import connect
 from coalmine.people.errors import get_rollout, list_rollouts
 from coalmine.people.options import completed, everywhere_option, one_rollout, output_option, targeted, watch_options
-from coalmine.people.paint import cut, table, tone_style, width_of, wrap, write
-from rollouts.views.release import release_of
-from rollouts.views.words import age, images_words, unix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +41,7 @@ def get(target: Target, names: tuple[str, ...], output: str | None) -> None:
     """List Rollouts as kubectl lists things."""
     if names and target.everywhere:
         raise click.UsageError("a Rollout can not be named together with --all-namespaces: name its namespace with -n")
-    with connect(target) as api:
+    with connect(target, _listing) as api:
         items = [get_rollout(api, target, name) for name in names] if names else list_rollouts(api, target)
     if output in {"json", "yaml"}:
         _dump(items[0] if len(names) == 1 else _list(items), output or "")
@@ -54,7 +51,9 @@ def get(target: Target, names: tuple[str, ...], output: str | None) -> None:
     elif not items:
         click.echo(_none(target), err=True)
     else:
-        from coalmine.people.listing import get_table  # noqa: PLC0415 - only this form needs it
+        from coalmine.people.listing import get_table  # noqa: PLC0415 - imported while kubectl started
+        from coalmine.people.paint import write  # noqa: PLC0415
+        from rollouts.views.release import release_of  # noqa: PLC0415
 
         write(
             get_table(
@@ -91,6 +90,7 @@ def status(target: Target, name: str | None, output: str | None, timeout: str, *
         raise click.UsageError("a Rollout can not be named together with --all-namespaces: name its namespace with -n")
     from coalmine.people.display import screen_of  # noqa: PLC0415 - a list needs none of these
     from coalmine.people.following import follow, seconds_or_never  # noqa: PLC0415
+    from coalmine.people.paint import width_of, write  # noqa: PLC0415
     from coalmine.people.watching import look  # noqa: PLC0415
 
     seconds = seconds_or_never(timeout)
@@ -124,6 +124,8 @@ def history(target: Target, name: str, output: str | None) -> None:
     elif not entries:
         click.echo(f"Rollout {rollout['metadata']['name']} has released nothing yet", err=True)
     else:
+        from coalmine.people.paint import width_of, write  # noqa: PLC0415
+
         write(_history(entries, width_of(sys.stdout), time.time(), wide=output == "wide"))
 
 
@@ -138,7 +140,9 @@ Examples:
 @targeted
 def explain(target: Target, name: str, output: str | None) -> None:
     """Say why a Rollout is where it is, what it waits for, what happens next and what you can do."""
+    from coalmine.people.paint import table, tone_style, width_of, wrap, write  # noqa: PLC0415
     from rollouts.views.explain import explain as explained  # noqa: PLC0415 - of this command alone
+    from rollouts.views.release import release_of  # noqa: PLC0415
 
     with connect(target) as api:
         rollout = get_rollout(api, target, name)
@@ -161,13 +165,15 @@ def explain(target: Target, name: str, output: str | None) -> None:
 
 
 def _paragraphs(title: str, texts: Sequence[str], width: int) -> list[Line]:
+    from coalmine.people.paint import wrap  # noqa: PLC0415
+
     if not texts:
         return []
     return [[], [(title, "bold")], *(line for text in texts for line in wrap(text, "", width, 2))]
 
 
 def _overview(target: Target, output: str | None) -> None:
-    with connect(target) as api:
+    with connect(target, _listing) as api:
         items = list_rollouts(api, target)
     if output:
         _dump(
@@ -185,9 +191,15 @@ def _overview(target: Target, output: str | None) -> None:
     if not items:
         click.echo(_none(target), err=True)
         return
-    from coalmine.people.listing import overview  # noqa: PLC0415 - only this form needs it
+    from coalmine.people.listing import overview  # noqa: PLC0415 - imported while kubectl started
+    from coalmine.people.paint import write  # noqa: PLC0415
 
-    write(overview([release_of(item) for item in items], time.time(), everywhere=target.everywhere))
+    write(overview(items, time.time(), everywhere=target.everywhere))
+
+
+def _listing() -> None:
+    """Import what lists need: the views take as long as kubectl takes to start."""
+    import coalmine.people.listing  # noqa: F401, PLC0415
 
 
 def _none(target: Target) -> str:
@@ -197,6 +209,9 @@ def _none(target: Target) -> str:
 
 
 def _history(entries: Sequence[Obj], width: int, now: float, *, wide: bool) -> list[Line]:
+    from coalmine.people.paint import cut, table  # noqa: PLC0415
+    from rollouts.views.words import age, images_words, unix  # noqa: PLC0415
+
     rows: list[list[Span]] = []
     for entry in entries:
         began, ended = unix(entry.get("startedAt")), unix(entry.get("endedAt"))

@@ -8,7 +8,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
 from coalmine.people.api import ApiError, UnreachableError, path_of
+from rollouts.core.templates import revision
 from rollouts.views.tree import belongs, tree_of
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ __all__ = ["Objects", "Watch", "look"]
 
 Obj = dict[str, Any]
 _ROLE: Final = "coalmine.dev/role"
-_GONE: Final = 410
+_DENIED: Final = frozenset({401, 403})
 _AGAIN_SECONDS: Final = 1.0
 _CALM_SECONDS: Final = 0.1
 """Several changes within this time are one: a step changes a dozen objects."""
@@ -55,6 +58,11 @@ class Objects:
     def held(self) -> bool:
         """Whether the Deployment holds a change."""
         return bool(((self.workload or {}).get("spec") or {}).get("paused"))
+
+    @property
+    def asked(self) -> str:
+        """The revision that the Deployment asks for; empty where it is not seen."""
+        return revision(self.workload["spec"]["template"]) if self.workload else ""
 
     def tree(self, now: float) -> tuple[Node, ...]:
         """Return the objects as a tree."""
@@ -140,7 +148,8 @@ class Watch:
             try:
                 known = self._list_and_watch(plural, path, query, known)
             except (ApiError, UnreachableError) as error:
-                self._changes.put((plural, "TROUBLE", str(error)))
+                denied = isinstance(error, ApiError) and error.status in _DENIED
+                self._changes.put((plural, "DENIED" if denied else "TROUBLE", str(error)))
                 time.sleep(_AGAIN_SECONDS)
 
     def _list_and_watch(self, plural: str, path: str, query: Mapping[str, str], known: set[str]) -> set[str]:
@@ -165,6 +174,8 @@ class Watch:
         """Take one change; return whether it is one of what is shown."""
         objects = self.objects
         if isinstance(item, str):
+            if kind == "DENIED" and plural == "rollouts":
+                raise click.ClickException(f"{item}. To follow a Rollout you need the verbs list and watch on it")
             before = objects.troubles.get(plural, "")
             objects.troubles[plural] = item
             return before != item

@@ -61,6 +61,14 @@ def test_a_log_has_a_line_for_each_change_that_matters(rollout):
     assert "\x1b" not in log.getvalue()
 
 
+def test_a_log_tells_when_the_cluster_is_not_seen(rollout):
+    log = io.StringIO()
+    display = Lines(log)
+    for troubles in ({}, {"rollouts": "no answer"}, {"rollouts": ""}):
+        display.show(Objects(rollout=rollout("judging"), troubles=troubles), 0.0)
+    assert ["rollouts are not seen: no answer" in line for line in log.getvalue().splitlines()] == [False, True, False]
+
+
 def test_what_may_not_be_read_is_told_beside_the_rest(rollout):
     terminal = Terminal()
     Redrawn(terminal).show(Objects(rollout=rollout("judging"), troubles={"pods": "pods is forbidden"}), 0.0)

@@ -34,6 +34,13 @@ def test_a_change_that_is_held_and_not_seen_yet_is_waited_for(rollout):
     assert ends(*looks) == [None, None, 0]
 
 
+def test_a_push_that_the_controller_has_not_seen_yet_is_waited_for(rollout):
+    for situation, known in (("rolled-back", "b588b7b48c"), ("healthy", "be5dcb48b3")):
+        follower = Follower()
+        assert follower.look(rollout(situation), held=situation == "rolled-back", asked="0123456789") is None
+        assert follower.look(rollout(situation), held=situation == "rolled-back", asked=known) is not None
+
+
 def test_without_a_release_it_ends_at_once(rollout):
     assert ends((rollout("healthy"), False)) == [0]
     assert ends((rollout("rolled-back"), True)) == [1]

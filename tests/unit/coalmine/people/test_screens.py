@@ -97,16 +97,17 @@ def test_of_many_pods_those_that_are_not_well_come_first():
 
 
 def test_tables_of_many(rollout):
-    releases = [release_of(rollout(situation)) for situation in SITUATIONS]
+    rollouts = [rollout(situation) for situation in SITUATIONS]
+    releases = [release_of(r) for r in rollouts]
     table = get_table(releases, NOW, everywhere=False, wide=False)
     wide = get_table(releases, NOW, everywhere=True, wide=True)
-    many = overview(releases, NOW, everywhere=True)
+    many = overview(rollouts, NOW, everywhere=True)
     golden("tables", "\n".join(paint(t, colour=False) for t in (table, wide, many)))
 
 
 def test_in_a_large_cluster_those_at_rest_are_counted_only(rollout):
-    releases = [release_of(rollout("healthy"))] * 30 + [release_of(rollout("asking"))]
-    lines = paint(overview(releases, NOW, everywhere=True), colour=False).splitlines()
+    many = [rollout("healthy")] * 30 + [rollout("asking")]
+    lines = paint(overview(many, NOW, everywhere=True), colour=False).splitlines()
     assert lines[0].split("  ") == ["31 Rollouts", "", "? 1 awaiting approval", "✔ 30 healthy"]
     assert len([line for line in lines if "shop/payment" in line]) == 1
     assert "30 healthy ones are not shown" in lines[-1]
