@@ -63,19 +63,25 @@ class Api:
 
     async def watch(self, path: str, seen: Any) -> None:
         """Call ``seen`` with each object that is there or changes, until cancelled."""
-        listed = await self.call("GET", path)
-        for item in listed["items"]:
-            seen(item)
-        query = f"{path}?watch=true&resourceVersion={listed['metadata']['resourceVersion']}"
         timeout = aiohttp.ClientTimeout(total=None)
-        async with self._session.get(f"{self._server}{query}", timeout=timeout) as answer:
-            rest = b""
-            async for chunk in answer.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    event = json.loads(line)
-                    if event["type"] in {"ADDED", "MODIFIED"}:
-                        seen(event["object"])
+        while True:
+            listed = await self.call("GET", path)
+            for item in listed["items"]:
+                seen(item)
+            query = f"{path}?watch=true&resourceVersion={listed['metadata']['resourceVersion']}"
+            with contextlib.suppress(aiohttp.ClientError):
+                async with self._session.get(f"{self._server}{query}", timeout=timeout) as answer:
+                    await self._follow(answer, seen)
+
+    @staticmethod
+    async def _follow(answer: aiohttp.ClientResponse, seen: Any) -> None:
+        rest = b""
+        async for chunk in answer.content.iter_any():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                event = json.loads(line)
+                if event["type"] in {"ADDED", "MODIFIED"}:
+                    seen(event["object"])
 
 
 def workload(namespace: str, name: str, image: str) -> dict[str, Any]:

@@ -229,7 +229,7 @@ def main() -> None:
     found = parser.parse_args()
     progress = ConsoleProgress(Console(stderr=True))
     for count in found.rollouts:
-        with tempfile.TemporaryDirectory(prefix="coalmine-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="coalmine-bench-controller-") as folder:
             cluster = LocalCluster(f"bench-{uuid.uuid4().hex[:6]}", Path(folder) / "cluster", progress=progress)
             try:
                 cluster.up(bare=True, skip=(KCM, NODE))
