@@ -7,7 +7,7 @@ TOOLS  := $(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard screenshots test lint unit integration test-e2e test-gitops binaries bench-judges bench-mesh chaos lock format generate clean
+.PHONY: help demo dashboard screenshots test lint unit integration test-e2e test-gitops binaries bench-judges bench-mesh bench-cli chaos lock format generate clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ chaos: $(VENV)/.installed binaries ## Five minutes of releases while controllers
 
 bench-judges: $(VENV)/.installed ## Our judge beside the rivals' rules on simulated releases (ARGS=--quick: minutes)
 	$(BIN)/python -m benchmarks.judges.run $(ARGS)
+
+bench-cli: $(VENV)/.installed binaries ## How long the command line takes to start, and to look at 500 Rollouts
+	$(BIN)/python -m benchmarks.cli.run $(ARGS)
 
 bench-mesh: $(VENV)/.installed ## What a sidecar adds to a request, and how fast weights reach 200 proxies (two minutes)
 	$(BIN)/python -m benchmarks.mesh.hop

@@ -126,7 +126,9 @@ def terminal(shop: Shop, path: Path) -> None:
     """Take what ``coalmine status`` shows at this moment."""
     command = ["coalmine", "status", "payment", "--namespace", NAMESPACE]
     colours = {"FORCE_COLOR": "1", "COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
-    environment = {**os.environ, **colours, "KUBECONFIG": str(shop.cluster.kubeconfig)}
+    kubectl = shop.cluster.kubectl().program.parent
+    places = {"KUBECONFIG": str(shop.cluster.kubeconfig), "PATH": f"{kubectl}{os.pathsep}{os.environ['PATH']}"}
+    environment = {**os.environ, **colours, **places}
     program = Path(sys.executable).with_name(command[0])
     shown = subprocess.run([program, *command[1:]], env=environment, check=False, capture_output=True, text=True)
     if shown.returncode:
