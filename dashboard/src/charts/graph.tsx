@@ -85,7 +85,7 @@ const EdgeLabel = ({ line, place }: { line: Line; place: Place | undefined }): J
         <span>past the mesh{line.refused ? `, ${line.refused} refused` : ""}</span>
       ) : (
         <span>
-          {line.role === "canary" && <b>{line.version} </b>}
+          {line.role === "canary" && <b>canary </b>}
           {line.errorRate !== null && line.errorRate > 0 ? `${percent(line.errorRate)} err` : rate(line.rate)}
           {line.p99Ms !== null && ` · ${milliseconds(line.p99Ms)}`}
         </span>
@@ -164,7 +164,7 @@ export const ServiceGraph = ({ graph }: { graph: Graph }): JSX.Element => {
     if (!made) return;
     made.elements().remove();
     made.add(elementsOf(graph, lines, overlay.current!));
-    made.layout({ name: "dagre", rankDir: narrow ? "TB" : "LR", rankSep: narrow ? 90 : 190, nodeSep: 46, edgeSep: 30, animate: false } as cytoscape.LayoutOptions).run();
+    made.layout({ name: "dagre", rankDir: narrow ? "TB" : "LR", rankSep: narrow ? 90 : 230, nodeSep: 46, edgeSep: 30, animate: false } as cytoscape.LayoutOptions).run();
     const found: Record<string, Place> = {};
     made.nodes().forEach((node) => {
       found[node.id()] = { ...node.position() };

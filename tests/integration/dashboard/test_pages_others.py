@@ -70,7 +70,7 @@ async def test_the_graph_shows_shares_health_locks_and_who_comes_past_the_mesh(v
     await expect(payment.locator('[data-role="canary"]').first).to_contain_text("10 %")
     await expect(payment.locator('[data-role="canary"]').first.get_by_role("img", name="failing")).to_be_visible()
     bad = page.locator('.edge-label[data-health="bad"]')
-    await expect(bad).to_contain_text("v4 20 % err")
+    await expect(bad).to_contain_text("canary 20 % err")
     await expect(bad.get_by_role("img", name="mTLS", exact=True)).to_be_visible()
     await expect(page.locator('.edge-label[data-kind="bypass"]')).to_have_count(2)
     await expect(page.locator(".plain")).to_contain_text("CronJob shop/report (no sidecar)")
