@@ -38,8 +38,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from multiprocessing.synchronize import Event
 
-NAMESPACE = "default"
-ROLLOUTS = f"/apis/coalmine.dev/v1alpha1/namespaces/{NAMESPACE}/rollouts"
+GROUP = "/apis/coalmine.dev/v1alpha1"
+IN_A_NAMESPACE = 10
+
+
+def home(name: str) -> str:
+    """Return a Rollout's namespace."""
+    return f"bench-{int(name[1:]) // IN_A_NAMESPACE:03}"
 
 
 @dataclass
@@ -61,14 +66,20 @@ class Api:
         """Generation that the status is of, by name."""
         self._waiting: dict[str, tuple[int, asyncio.Future[float]]] = {}
 
+    async def open(self, namespace: str) -> None:
+        """Create a namespace."""
+        async with self._session.post("/api/v1/namespaces", json={"metadata": {"name": namespace}}) as answer:
+            answer.raise_for_status()
+
     async def create(self, name: str) -> None:
+        """Create a Rollout without a workload."""
         body = {
             "apiVersion": "coalmine.dev/v1alpha1",
             "kind": "Rollout",
             "metadata": {"name": name},
             "spec": {"workloadRef": {"name": f"{name}-0"}},
         }
-        async with self._session.post(ROLLOUTS, json=body) as answer:
+        async with self._session.post(f"{GROUP}/namespaces/{home(name)}/rollouts", json=body) as answer:
             answer.raise_for_status()
 
     async def change(self, name: str, number: int) -> float:
@@ -76,7 +87,8 @@ class Api:
         decided: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         headers = {"Content-Type": "application/merge-patch+json"}
         patch = {"spec": {"workloadRef": {"name": f"{name}-{number}"}}}
-        async with self._session.patch(f"{ROLLOUTS}/{name}", json=patch, headers=headers) as answer:
+        path = f"{GROUP}/namespaces/{home(name)}/rollouts/{name}"
+        async with self._session.patch(path, json=patch, headers=headers) as answer:
             answer.raise_for_status()
             generation = (await answer.json())["metadata"]["generation"]
         began = time.monotonic()
@@ -88,7 +100,9 @@ class Api:
 
     async def watch(self) -> None:
         """Take in statuses until cancelled."""
-        async with self._session.get(ROLLOUTS, params={"watch": "1"}, timeout=aiohttp.ClientTimeout()) as answer:
+        async with self._session.get(
+            f"{GROUP}/rollouts", params={"watch": "1"}, timeout=aiohttp.ClientTimeout()
+        ) as answer:
             async for line in answer.content:
                 body = json.loads(line)["object"]
                 name, observed = body["metadata"]["name"], (body.get("status") or {}).get("observedGeneration", 0)
@@ -124,7 +138,7 @@ def look(url: str, names: list[str], ready: Event, end: Event, read: Any) -> Non
     """Be many pages, in a process of their own."""
 
     async def page(session: aiohttp.ClientSession, name: str) -> None:
-        topics = f"rollouts,rollout/{NAMESPACE}/{name}"
+        topics = f"rollouts,rollout/{home(name)}/{name}"
         async with session.get(f"{url}api/v1/stream?topics={topics}") as answer:
             answer.raise_for_status()
             while chunk := await answer.content.readany():
@@ -172,6 +186,7 @@ async def measure(cluster: LocalCluster, arguments: argparse.Namespace, console:
     if pid is None:
         raise RuntimeError("the controller does not run")
     async with connect(cluster.kubeconfig) as api:
+        await asyncio.gather(*(api.open(namespace) for namespace in sorted(set(map(home, names)))))
         for start in range(0, len(names), 20):
             await asyncio.gather(*(api.create(name) for name in names[start : start + 20]))
         await until(lambda: all(api.decided.get(name) for name in names))
