@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,9 +43,9 @@ STEPS: Final = [
     {"setWeight": 100},
 ]
 RATE: Final = 40
-"""Requests a second: few, so that a busy machine takes the same pictures. A wider margin makes up for it."""
+"""Requests a second: few, so that a busy machine takes the same pictures. Wider margins make up for it."""
 ERRORS: Final = {"warmUp": "0s", "maxIncreasePercent": 2}
-ANALYSIS: Final = {"minStepDuration": "25s", "errors": ERRORS, "latency": {"warmUp": "0s", "maxRatio": 1.5}}
+ANALYSIS: Final = {"minStepDuration": "25s", "errors": ERRORS, "latency": {"warmUp": "0s", "maxRatio": 3}}
 COLUMNS: Final = 104
 
 
@@ -135,7 +136,9 @@ def terminal(shop: Shop, path: Path) -> None:
         sys.exit(f"{' '.join(command)} failed:\n{shown.stderr}")
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(f"$ {' '.join(command)}\n{shown.stdout}"))
-    path.write_text(console.export_svg(title="coalmine"), encoding="utf-8")
+    # A picture loads nothing from elsewhere: the reader's own font serves.
+    drawn = re.sub(r"@font-face \{.*?\}|<!--.*?-->", "", console.export_svg(title="coalmine"), flags=re.DOTALL)
+    path.write_text(drawn, encoding="utf-8")
 
 
 def main(folder: Path) -> None:

@@ -92,6 +92,16 @@ const Notes = ({ rollout }: { rollout: Detail }): JSX.Element | null => {
   );
 };
 
+/** The judge's reason and what is still needed, where the message does not say them already. */
+const reasons = ({ message, summary, need }: Detail): string => {
+  const parts = [summary, need && `Still needed: ${need}`];
+  const news = [summary.replace(/\.$/, ""), need.split(",")[0]!];
+  return parts
+    .filter((words, index) => words && !message.includes(news[index]!))
+    .map((words) => words.replace(/\.?$/, "."))
+    .join(" ");
+};
+
 const Head = ({ rollout }: { rollout: Detail }): JSX.Element => (
   <section class="card head" aria-label="Where it is">
     <div class="body">
@@ -105,11 +115,7 @@ const Head = ({ rollout }: { rollout: Detail }): JSX.Element => (
       <p class="message" aria-live="polite">
         {rollout.attention && <CircleAlert class="icon ink-wait" aria-label="needs attention" />} {rollout.message}
       </p>
-      {rollout.startedAt !== null && (rollout.summary || rollout.need) && (
-        <p class="muted">
-          {[rollout.summary, rollout.need && `Still needed: ${rollout.need}`].filter(Boolean).map((words) => words.replace(/\.?$/, ".")).join(" ")}
-        </p>
-      )}
+      {rollout.startedAt !== null && reasons(rollout) && <p class="muted">{reasons(rollout)}</p>}
       <StepBar rollout={rollout} />
       <Facts rollout={rollout} />
       {Object.keys(rollout.links).length > 0 && (
