@@ -74,9 +74,9 @@ class Finding:
         return f"{self.field}{' ' if verb else ': '}{self.message}"
 
     @property
-    def sort_key(self) -> tuple[str, int, int, int, str, str]:
+    def sort_key(self) -> tuple[str, int, int, int, str, str, str]:
         """By place."""
-        return (self.file, self.line, self.column, self.severity.rank, self.code, self.message)
+        return (self.file, self.line, self.column, self.severity.rank, self.code, self.subject, self.message)
 
 
 def at(document: Document, code: str, field: str, message: str, severity: Severity | None = None) -> Finding:
