@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
@@ -13,6 +12,7 @@ from analysis.api.web import Header
 from analysis.api.workloads import Job
 from crds.base import DNS_LABEL, Duration, Resource
 from crds.schema import Rule, list_map, rules
+from rollouts.api.address import called_address
 
 __all__ = ["MOST_HOOKS", "Hook", "Hooks", "HttpHook", "JobHook", "OnFailure", "Point"]
 
@@ -56,18 +56,6 @@ class OnFailure(StrEnum):
     """It is told in an Event, and the release goes on."""
 
 
-def _address(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not value.isprintable() or " " in value:
-        msg = "it is no address that can be called: write one like https://gate.shop/open"
-        raise ValueError(msg)
-    return value
-
-
 class HttpHook(Resource):
     """A request. 2xx passes; 408, 425, 429, 5xx, a time-out and no connection are tried again; anything else fails."""
 
@@ -78,7 +66,7 @@ class HttpHook(Resource):
     url: Annotated[
         str,
         StringConstraints(min_length=1, max_length=2048, pattern="^https?://"),
-        AfterValidator(_address),
+        called_address("https://gate.shop/open"),
         Field(description="Where to: https://gate.shop/open."),
     ]
     method: Annotated[Literal["POST", "PUT", "GET"], Field(description="A GET has no body.")] = "POST"

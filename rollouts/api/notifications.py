@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from crds.base import DNS_LABEL, Resource
+from rollouts.api.address import called_address
 from rollouts.api.rollout import Phase
 from rollouts.api.wording import MessageTemplate
 
@@ -42,19 +42,11 @@ _File = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 _Mailbox = Annotated[str, Field(pattern=r"^[^<>@\s,]+@[^<>@\s,]+$", max_length=254)]
 
 
-def _address(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not value.isprintable() or " " in value:
-        msg = "it is no address: write one like https://events.example.com/coalmine"
-        raise ValueError(msg)
-    return value
-
-
-_Address = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_address)]
+_Address = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=2048),
+    called_address("https://events.example.com/coalmine"),
+]
 
 
 class Trigger(Resource):

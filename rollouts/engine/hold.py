@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from rollouts.api.admission import (
     ADMISSION_GROUP,
@@ -28,10 +28,11 @@ from rollouts.api.stamps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from rollouts.core.apiserver import Api
 
 __all__ = [
-    "Api",
     "choose_hold",
     "hold_is_active",
     "install_policy",
@@ -50,21 +51,6 @@ _PLURALS: Final = {
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 PROBE_ANNOTATION: Final = "coalmine.dev/probe"
-
-
-class Api(Protocol):
-    """A connection to the API server."""
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: object = None,
-        content_type: str = "application/json",
-    ) -> dict[str, Any] | None:
-        """Return the answer; None when there is nothing at the path (404). Every other error is raised."""
 
 
 async def served_policy_version(api: Api) -> str | None:

@@ -13,7 +13,7 @@ import datetime as dt
 import json
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from rollouts.api.approval import GateDecision
     from rollouts.api.people import Person
+    from rollouts.core.apiserver import Api
     from rollouts.core.approvals import Judged
 
-__all__ = ["Api", "NoRolloutError", "asked_of", "submit"]
+__all__ = ["NoRolloutError", "asked_of", "submit"]
 
 _TRIES: Final = 8
 _MERGE: Final = "application/merge-patch+json"
@@ -37,21 +38,6 @@ _FIELD_MANAGER: Final = "coalmine-decisions"
 
 class NoRolloutError(LookupError):
     """There is no such Rollout."""
-
-
-class Api(Protocol):
-    """A connection to the API server."""
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: object = None,
-        content_type: str = "application/json",
-    ) -> dict[str, Any] | None:
-        """Return the answer; None when there is nothing at the path (404). Every other error is raised."""
 
 
 def asked_of(rollout: Mapping[str, Any]) -> ApprovalStatus | None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rollouts.api.people import Approvals, Caller
-    from rollouts.gates.decisions import Api
+    from rollouts.core.apiserver import Api
 
     Sign = Callable[[str, str, int, bytes, str], str]
 

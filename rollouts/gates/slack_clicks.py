@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rollouts.api.people import Person
     from rollouts.api.slack import Slack
-    from rollouts.gates.decisions import Api
+    from rollouts.core.apiserver import Api
     from rollouts.gates.slack_groups import Groups
 
 __all__ = ["Clicks", "Desk"]
