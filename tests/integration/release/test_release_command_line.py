@@ -24,7 +24,7 @@ class CommandLine:
     def __init__(self, shop):
         kubectl = shop.cluster.kubectl()
         self.env = {
-            **os.environ,
+            **{k: v for k, v in os.environ.items() if k != "COLUMNS"},  # nothing is cut where there is no terminal
             "KUBECONFIG": str(kubectl.kubeconfig),
             "PATH": os.pathsep.join(
                 [str(kubectl.program.parent), str(Path(sys.executable).parent), os.environ["PATH"]]
