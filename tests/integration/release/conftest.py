@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from reading.objects import Objects
 
 from coalmine.local.errors import KubectlError
 from coalmine.local.layout import CONTROLLER, MESH
@@ -39,6 +40,7 @@ class Shop:
         self.cluster = cluster
         self.namespace = namespace
         self._kubectl: Kubectl = cluster.kubectl()
+        self.live = Objects(cluster)
         self.opened = 0.0
         self.replicas = 2
         self.env: dict[str, str] = {}
@@ -92,12 +94,7 @@ class Shop:
         self.apply({"apiVersion": "coalmine.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": name}, "spec": body})
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        try:
-            return json.loads(self.kubectl("get", kind, name, "-o", "json"))  # type: ignore[no-any-return]
-        except KubectlError as error:
-            if "NotFound" in str(error) or "not found" in str(error):
-                return None
-            raise
+        return self.live.get(kind.lower().partition(".")[0].removesuffix("s"), self.namespace, name)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -149,7 +146,9 @@ class Shop:
 
     def seconds(self) -> list[dict[str, Any]]:
         """What the load wrote down, one entry for each second."""
-        lines = self.kubectl("logs", "deployment/load", "-c", "load", "--tail=-1").splitlines()
+        pods = [p for p in self.live.all("pod", self.namespace) if p["metadata"]["labels"].get("app") == "load"]
+        oldest = min(pods, key=lambda p: str(p["metadata"]["creationTimestamp"]))
+        lines = self.live.log(self.namespace, oldest["metadata"]["name"], "load").splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def failed_by_us(self) -> list[str]:
@@ -163,7 +162,7 @@ class Shop:
 
     def events(self) -> list[str]:
         """Reasons of the Rollout's Events, oldest first."""
-        items = json.loads(self.kubectl("get", "events.v1.events.k8s.io", "-o", "json"))["items"]
+        items = self.live.all("event", self.namespace)
         ours = [e for e in items if e["regarding"]["kind"] == "Rollout"]
         return [e["reason"] for e in sorted(ours, key=lambda e: int(e["metadata"]["name"].rsplit(".", 1)[1]))]
 
@@ -181,3 +180,4 @@ def shop(stack: LocalCluster) -> Iterator[Shop]:
     if shop.get("rollout", "payment"):
         kubectl("-n", name, "delete", "rollout", "payment", "--timeout=90s", timeout=100)
     kubectl("delete", "namespace", name, "--wait=false")
+    shop.live.close()

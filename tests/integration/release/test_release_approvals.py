@@ -47,7 +47,7 @@ def annotate(shop, user, *annotations, group="system:authenticated"):
 
 def told(shop, reason):
     """Return the notes of the Rollout's Events of a kind."""
-    items = json.loads(shop.kubectl("get", "events.v1.events.k8s.io", "-o", "json"))["items"]
+    items = shop.live.all("event", shop.namespace)
     return [e["note"] for e in items if e["regarding"]["kind"] == "Rollout" and e["reason"] == reason]
 
 

@@ -160,7 +160,7 @@ def _numbers(titles: list[str]) -> list[int]:
 
 def _not_sent(shop: Any, place: str) -> set[int]:
     """Numbers of the transitions of which an Event says that a place was not told again."""
-    items = json.loads(shop.kubectl("get", "events.v1.events.k8s.io", "-o", "json"))["items"]
+    items = shop.live.all("event", shop.namespace)
     found = [e for e in items if e["reason"] == "NotificationNotSent" and e["note"].startswith(f"{place}: ")]
     assert all("it is not told again" in e["note"] for e in found)
     return {int(e["metadata"]["name"].rsplit(".", 1)[1]) for e in found}

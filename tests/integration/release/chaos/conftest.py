@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -145,7 +144,7 @@ class Story:
     """What the Rollout's Events tell, against the state machine's table."""
 
     def __init__(self, shop: Any) -> None:
-        items = json.loads(shop.kubectl("get", "events.v1.events.k8s.io", "-o", "json"))["items"]
+        items = shop.live.all("event", shop.namespace)
         ours = [e for e in items if e["regarding"]["kind"] == "Rollout"]
         self.told = sorted((int(e["metadata"]["name"].rsplit(".", 1)[1]), e["reason"]) for e in ours)
         self.reasons = [reason for _, reason in self.told]
