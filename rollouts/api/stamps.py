@@ -21,6 +21,7 @@ from rollouts.api.names import (
     COMMENT_ANNOTATION,
     DECIDE_VERB,
     DECISIONS_ANNOTATION,
+    FIELD_MANAGER,
     GROUP,
     PLURAL,
     REJECT_ANNOTATION,
@@ -166,8 +167,9 @@ _STAMP_CONDITIONS: Final = [
 _BY: Final = _annotation("object", CHANGED_BY_ANNOTATION)
 _BY_BEFORE: Final = _annotation("oldObject", CHANGED_BY_ANNOTATION)
 _CHANGES: Final = "object.spec.template != oldObject.spec.template"
-# A Deployment that is let go, which takes its label off, keeps nothing of ours.
-_LABELLED: Final = f"'{ROLLOUT_LABEL}' in object.metadata.?labels.orValue({{}})"
+# A Deployment that the controller lets go keeps nothing of ours. Whoever else drops the label has replaced the manifest,
+# and the hold, which may run after this, puts the label back.
+_LABELLED: Final = f"('{ROLLOUT_LABEL}' in object.metadata.?labels.orValue({{}}) || ({_MANAGER}) != '{FIELD_MANAGER}')"
 _AUTHOR_CONDITION: Final = {
     "name": "template-or-author-changes",
     "expression": f"{_CHANGES} || ({_LABELLED} && {_BY} != {_BY_BEFORE})",
@@ -394,7 +396,8 @@ def stamp_author(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     old, new = request["oldObject"], request["object"]
     before, annotations = _annotations(old).get(CHANGED_BY_ANNOTATION, ""), _annotations(new)
     changes = old["spec"]["template"] != new["spec"]["template"]
-    if not changes and ROLLOUT_LABEL not in (new["metadata"].get("labels") or {}):
+    manager = (request.get("options") or {}).get("fieldManager")
+    if not changes and ROLLOUT_LABEL not in (new["metadata"].get("labels") or {}) and manager == FIELD_MANAGER:
         return []
     wanted = request["userInfo"]["username"] if changes else before
     if annotations.get(CHANGED_BY_ANNOTATION, "") == wanted:
