@@ -15,7 +15,16 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from rollouts.api.names import FIELD_MANAGER, GROUP, ROLE_LABEL, ROLLOUT_LABEL
+from rollouts.api.names import FIELD_MANAGER, GROUP, ROLLOUT_LABEL
+from rollouts.api.policies import (
+    ADMISSION_GROUP,
+    DEPLOYMENT_UPDATES,
+    HELD_DEPLOYMENTS,
+    LABELS,
+    MANAGER,
+    WEBHOOK_TIMEOUT_SECONDS,
+    bound,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,35 +41,17 @@ __all__ = [
     "webhook_objects",
 ]
 
-ADMISSION_GROUP: Final = "admissionregistration.k8s.io"
 HOLD_NAME: Final = f"hold.{GROUP}"
 """Name of the policy, its binding and the webhook configuration."""
 HOLD_PATH: Final = "/hold"
-WEBHOOK_TIMEOUT_SECONDS: Final = 5
 _POLICY_VERSIONS: Final = ("v1", "v1beta1")
 RESUMERS: Final = ("kubectl-rollout", "kubectl-patch", "kubectl-edit", FIELD_MANAGER)
 """Field managers that mean what they write when they end a pause: people with kubectl, and the controller."""
-_MANAGER: Final = "has(request.options) && has(request.options.fieldManager) ? request.options.fieldManager : ''"
 _HELD: Final = {
     "name": "template-changes-or-pause-is-dropped",
     "expression": "object.spec.template != oldObject.spec.template || "
     "(has(oldObject.spec.paused) && oldObject.spec.paused && !(has(object.spec.paused) && object.spec.paused) && "
-    f"!(({_MANAGER}) in {list(RESUMERS)}))",
-}
-_LABELS: Final = {"app.kubernetes.io/part-of": "coalmine"}
-_SELECTOR: Final = {
-    "matchExpressions": [
-        {"key": ROLLOUT_LABEL, "operator": "Exists"},
-        {"key": ROLE_LABEL, "operator": "NotIn", "values": ["canary"]},
-    ]
-}
-# It matches when either the old or the new object does: dropping the label does not get around the hold.
-_DEPLOYMENT_UPDATES: Final = {
-    "apiGroups": ["apps"],
-    "apiVersions": ["v1"],
-    "resources": ["deployments"],
-    "operations": ["UPDATE"],
-    "scope": "Namespaced",
+    f"!(({MANAGER}) in {list(RESUMERS)}))",
 }
 _KEEP_LABEL: Final = f"""\
 "{ROLLOUT_LABEL}" in object.metadata.?labels.orValue({{}}) ? [] :
@@ -101,16 +92,14 @@ def policy_objects(version: str = "v1") -> list[dict[str, Any]]:
     Args:
         version: What ``policy_version`` returned.
     """
-    api_version = f"{ADMISSION_GROUP}/{version}"
-    metadata = {"name": HOLD_NAME, "labels": _LABELS}
     policy = {
         "failurePolicy": "Fail",
         # A webhook that changes the template later in the chain must not get around the hold.
         "reinvocationPolicy": "IfNeeded",
         "matchConstraints": {
             "matchPolicy": "Equivalent",
-            "objectSelector": _SELECTOR,
-            "resourceRules": [_DEPLOYMENT_UPDATES],
+            "objectSelector": HELD_DEPLOYMENTS,
+            "resourceRules": [DEPLOYMENT_UPDATES],
         },
         "matchConditions": [_HELD],
         "mutations": [
@@ -121,15 +110,7 @@ def policy_objects(version: str = "v1") -> list[dict[str, Any]]:
             {"patchType": "JSONPatch", "jsonPatch": {"expression": _KEEP_LABEL}},
         ],
     }
-    return [
-        {"apiVersion": api_version, "kind": "MutatingAdmissionPolicy", "metadata": metadata, "spec": policy},
-        {
-            "apiVersion": api_version,
-            "kind": "MutatingAdmissionPolicyBinding",
-            "metadata": metadata,
-            "spec": {"policyName": HOLD_NAME},
-        },
-    ]
+    return bound("Mutating", version, HOLD_NAME, policy)
 
 
 def webhook_objects(client_config: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -144,9 +125,9 @@ def webhook_objects(client_config: Mapping[str, Any]) -> list[dict[str, Any]]:
         "clientConfig": dict(client_config),
         "failurePolicy": "Fail",
         "matchPolicy": "Equivalent",
-        "objectSelector": _SELECTOR,
+        "objectSelector": HELD_DEPLOYMENTS,
         "reinvocationPolicy": "IfNeeded",
-        "rules": [_DEPLOYMENT_UPDATES],
+        "rules": [DEPLOYMENT_UPDATES],
         "sideEffects": "None",
         "timeoutSeconds": WEBHOOK_TIMEOUT_SECONDS,
         # The API server asks the webhook only about what it may have to hold: scaling works while the controller is down.
@@ -157,7 +138,7 @@ def webhook_objects(client_config: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "apiVersion": f"{ADMISSION_GROUP}/v1",
             "kind": "MutatingWebhookConfiguration",
-            "metadata": {"name": HOLD_NAME, "labels": _LABELS},
+            "metadata": {"name": HOLD_NAME, "labels": LABELS},
             "webhooks": [webhook],
         }
     ]

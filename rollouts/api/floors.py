@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rollouts.api.names import GROUP, VERSION
+from rollouts.api.policies import bound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +38,6 @@ AUTOSCALERS: Final = (
 )
 """Users whose scaling down is held."""
 _TIMEOUT_SECONDS: Final = 2
-_LABELS: Final = {"app.kubernetes.io/part-of": "coalmine"}
 _SCALE_UPDATES: Final = {
     "apiGroups": ["apps"],
     "apiVersions": ["v1"],
@@ -72,8 +72,6 @@ def floor_policy_objects(version: str, autoscalers: Sequence[str] = AUTOSCALERS)
         version: Of admissionregistration.k8s.io; see ``rollouts.api.admission.policy_version``.
         autoscalers: Users whose scaling down is held.
     """
-    api_version = f"admissionregistration.k8s.io/{version}"
-    metadata = {"name": FLOOR_NAME, "labels": _LABELS}
     policy = {
         "failurePolicy": "Ignore",
         "reinvocationPolicy": "IfNeeded",
@@ -84,14 +82,8 @@ def floor_policy_objects(version: str, autoscalers: Sequence[str] = AUTOSCALERS)
         # An ApplyConfiguration needs a schema, which Scale has not.
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": _PATCH}}],
     }
-    binding = {
-        "policyName": FLOOR_NAME,
-        "paramRef": {"selector": {}, "parameterNotFoundAction": "Allow"},
-    }
-    return [
-        {"apiVersion": api_version, "kind": "MutatingAdmissionPolicy", "metadata": metadata, "spec": policy},
-        {"apiVersion": api_version, "kind": "MutatingAdmissionPolicyBinding", "metadata": metadata, "spec": binding},
-    ]
+    binding = {"paramRef": {"selector": {}, "parameterNotFoundAction": "Allow"}}
+    return bound("Mutating", version, FLOOR_NAME, policy, binding)
 
 
 def floor_webhook(client_config: Mapping[str, Any], autoscalers: Sequence[str] = AUTOSCALERS) -> dict[str, Any]:

@@ -25,9 +25,9 @@ from rollouts.api.names import (
     GROUP,
     PLURAL,
     REJECT_ANNOTATION,
-    ROLE_LABEL,
     ROLLOUT_LABEL,
 )
+from rollouts.api.policies import DEPLOYMENT_UPDATES, HELD_DEPLOYMENTS, MANAGER, WEBHOOK_TIMEOUT_SECONDS, bound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,27 +50,12 @@ AUTHOR_NAME: Final = f"author.{GROUP}"
 APPROVALS_PATH: Final = "/approvals"
 AUTHOR_PATH: Final = "/author"
 _MOST_BYTES: Final = 64 * 1024
-_TIMEOUT_SECONDS: Final = 5
-_LABELS: Final = {"app.kubernetes.io/part-of": "coalmine"}
 _ROLLOUT_UPDATES: Final = {
     "apiGroups": [GROUP],
     "apiVersions": ["*"],
     "resources": [PLURAL],
     "operations": ["UPDATE"],
     "scope": "Namespaced",
-}
-_DEPLOYMENT_UPDATES: Final = {
-    "apiGroups": ["apps"],
-    "apiVersions": ["v1"],
-    "resources": ["deployments"],
-    "operations": ["UPDATE"],
-    "scope": "Namespaced",
-}
-_HELD_DEPLOYMENTS: Final = {
-    "matchExpressions": [
-        {"key": ROLLOUT_LABEL, "operator": "Exists"},
-        {"key": ROLE_LABEL, "operator": "NotIn", "values": ["canary"]},
-    ]
 }
 _MANAGERS: Final = {"coalmine-cli": Via.CLI, "coalmine-dashboard": Via.DASHBOARD}
 
@@ -91,7 +76,6 @@ def _is_new(key: str) -> str:
 _OLD: Final = _annotation("oldObject", DECISIONS_ANNOTATION)
 _NEW: Final = _annotation("object", DECISIONS_ANNOTATION)
 _GATE: Final = "oldObject.?status.?approval.?gate.orValue('')"
-_MANAGER: Final = "has(request.options) && has(request.options.fieldManager) ? request.options.fieldManager : ''"
 _VARIABLES: Final = [
     {"name": "gate", "expression": _GATE},
     # What was decided at this gate before; that of earlier ones is over.
@@ -102,8 +86,8 @@ _VARIABLES: Final = [
     },
     {
         "name": "via",
-        "expression": f"({_MANAGER}).startsWith('kubectl') ? '{Via.KUBECTL}' : "
-        + " : ".join(f"({_MANAGER}) == '{manager}' ? '{via}'" for manager, via in _MANAGERS.items())
+        "expression": f"({MANAGER}).startsWith('kubectl') ? '{Via.KUBECTL}' : "
+        + " : ".join(f"({MANAGER}) == '{manager}' ? '{via}'" for manager, via in _MANAGERS.items())
         + f" : '{Via.API}'",
     },
     {
@@ -169,7 +153,7 @@ _BY_BEFORE: Final = _annotation("oldObject", CHANGED_BY_ANNOTATION)
 _CHANGES: Final = "object.spec.template != oldObject.spec.template"
 # A Deployment that the controller lets go keeps nothing of ours. Whoever else drops the label has replaced the manifest,
 # and the hold, which may run after this, puts the label back.
-_LABELLED: Final = f"('{ROLLOUT_LABEL}' in object.metadata.?labels.orValue({{}}) || ({_MANAGER}) != '{FIELD_MANAGER}')"
+_LABELLED: Final = f"('{ROLLOUT_LABEL}' in object.metadata.?labels.orValue({{}}) || ({MANAGER}) != '{FIELD_MANAGER}')"
 _AUTHOR_CONDITION: Final = {
     "name": "template-or-author-changes",
     "expression": f"{_CHANGES} || ({_LABELLED} && {_BY} != {_BY_BEFORE})",
@@ -204,29 +188,15 @@ def stamp_policy_objects(version: str = "v1") -> list[dict[str, Any]]:
         "reinvocationPolicy": "IfNeeded",
         "matchConstraints": {
             "matchPolicy": "Equivalent",
-            "objectSelector": _HELD_DEPLOYMENTS,
-            "resourceRules": [_DEPLOYMENT_UPDATES],
+            "objectSelector": HELD_DEPLOYMENTS,
+            "resourceRules": [DEPLOYMENT_UPDATES],
         },
         "matchConditions": [_AUTHOR_CONDITION],
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": _AUTHOR}}],
     }
     return [
-        *_bound("Mutating", version, APPROVALS_NAME, stamp, {}),
-        *_bound("Mutating", version, AUTHOR_NAME, author, {}),
-    ]
-
-
-def _bound(kind: str, version: str, name: str, spec: dict[str, Any], binding: dict[str, Any]) -> list[dict[str, Any]]:
-    api_version = f"admissionregistration.k8s.io/{version}"
-    metadata = {"name": name, "labels": _LABELS}
-    return [
-        {"apiVersion": api_version, "kind": f"{kind}AdmissionPolicy", "metadata": metadata, "spec": spec},
-        {
-            "apiVersion": api_version,
-            "kind": f"{kind}AdmissionPolicyBinding",
-            "metadata": metadata,
-            "spec": {"policyName": name, **binding},
-        },
+        *bound("Mutating", version, APPROVALS_NAME, stamp),
+        *bound("Mutating", version, AUTHOR_NAME, author),
     ]
 
 
@@ -284,7 +254,7 @@ def guard_objects() -> list[dict[str, Any]]:
             },
         ],
     }
-    return _bound("Validating", "v1", APPROVALS_NAME, spec, {"validationActions": ["Deny"]})
+    return bound("Validating", "v1", APPROVALS_NAME, spec, {"validationActions": ["Deny"]})
 
 
 # --- the same as a webhook ------------------------------------------------------------------------------------------
@@ -301,7 +271,7 @@ def stamp_webhooks(client_configs: Mapping[str, Mapping[str, Any]]) -> list[dict
         "failurePolicy": "Fail",
         "matchPolicy": "Equivalent",
         "sideEffects": "None",
-        "timeoutSeconds": _TIMEOUT_SECONDS,
+        "timeoutSeconds": WEBHOOK_TIMEOUT_SECONDS,
     }
     return [
         {
@@ -317,8 +287,8 @@ def stamp_webhooks(client_configs: Mapping[str, Mapping[str, Any]]) -> list[dict
             "name": AUTHOR_NAME,
             "clientConfig": dict(client_configs[AUTHOR_PATH]),
             "reinvocationPolicy": "IfNeeded",
-            "objectSelector": _HELD_DEPLOYMENTS,
-            "rules": [_DEPLOYMENT_UPDATES],
+            "objectSelector": HELD_DEPLOYMENTS,
+            "rules": [DEPLOYMENT_UPDATES],
             "matchConditions": [_AUTHOR_CONDITION],
         },
     ]

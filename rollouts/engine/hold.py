@@ -7,7 +7,6 @@ import base64
 from typing import TYPE_CHECKING, Any, Final
 
 from rollouts.api.admission import (
-    ADMISSION_GROUP,
     HOLD_NAME,
     HOLD_PATH,
     Hold,
@@ -17,6 +16,7 @@ from rollouts.api.admission import (
 )
 from rollouts.api.floors import AUTOSCALERS, FLOOR_NAME, FLOOR_PATH, floor_policy_objects, floor_webhook
 from rollouts.api.names import FIELD_MANAGER, ROLLOUT_LABEL
+from rollouts.api.policies import ADMISSION_GROUP
 from rollouts.api.stamps import (
     APPROVALS_NAME,
     APPROVALS_PATH,

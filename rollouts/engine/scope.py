@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from rollouts.api.admission import ADMISSION_GROUP, HOLD_NAME, Hold
+from rollouts.api.admission import HOLD_NAME, Hold
 from rollouts.api.names import GROUP, PLURAL, VERSION
+from rollouts.api.policies import ADMISSION_GROUP
 from rollouts.engine.hold import choose_hold, served_policy_version
 from rollouts.engine.kube import KubeError
 
