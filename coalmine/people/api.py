@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -31,10 +32,13 @@ __all__ = ["Api", "ApiError", "UnreachableError", "connect", "path_of"]
 MERGE: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 FIELD_MANAGER: Final = "coalmine-cli"
+_JSON: Final = "application/json"
+_TABLE: Final = "application/json;as=Table;v=v1;g=meta.k8s.io"
 _PATIENCE: Final = 30.0
 _STARTED: Final = "Starting to serve on"
 _ERRORS_FROM: Final = 400
 _NOT_FOUND: Final = 404
+_GZIP: Final = 16 + zlib.MAX_WBITS
 _TERMINATED: Final = 143
 _PR_SET_PDEATHSIG: Final = 1
 _WHERE: Final = "https://kubernetes.io/docs/tasks/tools/"
@@ -88,9 +92,13 @@ class Api:
         """
         return self._call("GET", path, query)
 
+    def table(self, path: str) -> dict[str, Any]:
+        """Return a collection as the server prints it for kubectl (``meta.k8s.io/v1 Table``): its columns, not the objects."""
+        return self._call("GET", path, {}, accept=_TABLE)
+
     def patch(self, path: str, body: object, content_type: str = MERGE) -> dict[str, Any]:
         """Change an object, and return it."""
-        return self._call("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, content_type)
+        return self._call("PATCH", path, {"fieldManager": FIELD_MANAGER}, body=body, content_type=content_type)
 
     def watch(self, path: str, version: str, **query: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield what happens to a collection until the server ends it: ADDED, MODIFIED, DELETED, BOOKMARK, ERROR.
@@ -106,11 +114,9 @@ class Api:
                 event = json.loads(line)
                 yield event["type"], event["object"]
 
-    def _call(
-        self, method: str, path: str, query: Mapping[str, str], body: object = None, content_type: str = MERGE
-    ) -> dict[str, Any]:
-        with self._answer(method, path, query, body=body, content_type=content_type) as answer:
-            found: dict[str, Any] = json.loads(answer.read())
+    def _call(self, method: str, path: str, query: Mapping[str, str], **sent: Any) -> dict[str, Any]:
+        with self._answer(method, path, query, **sent) as answer:
+            found: dict[str, Any] = json.loads(_content(answer))
             return found
 
     @contextmanager
@@ -122,23 +128,31 @@ class Api:
         *,
         body: object = None,
         content_type: str = MERGE,
+        accept: str = _JSON,
         timeout: float | None = _PATIENCE,
     ) -> Iterator[HTTPResponse]:
         from coalmine.people.sockets import HTTPException, UnixConnection  # noqa: PLC0415 - while kubectl starts
 
         connection = UnixConnection(self._file, timeout)
         sent = None if body is None else json.dumps(body)
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        # Lists shrink to some 4 %; a watch's lines would wait for gzip's blocks.
+        coding = "identity" if timeout is None else "gzip"
+        headers = {"Accept": accept, "Accept-Encoding": coding, "Content-Type": content_type}
         try:
             connection.request(method, f"{path}?{urlencode(query)}" if query else path, sent, headers)
             answer = connection.getresponse()
             if answer.status >= _ERRORS_FROM:
-                raise _refusal(answer.status, answer.read().decode(errors="replace"))
+                raise _refusal(answer.status, _content(answer).decode(errors="replace"))
             yield answer
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HTTPException, ValueError, zlib.error) as error:
             raise UnreachableError(f"no answer from the API server: {error or type(error).__name__}") from None
         finally:
             connection.close()
+
+
+def _content(answer: HTTPResponse) -> bytes:
+    body = answer.read()
+    return zlib.decompress(body, _GZIP) if answer.headers.get("Content-Encoding") == "gzip" else body
 
 
 def _refusal(status: int, text: str) -> Exception:

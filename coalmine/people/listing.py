@@ -76,15 +76,13 @@ def overview(rollouts: Sequence[Mapping[str, Any]], now: float, *, everywhere: b
 def _row(r: Release, now: float, *, everywhere: bool) -> list[Span]:
     name = f"{r.namespace}/{r.name}" if everywhere else r.name
     since = age(now - r.started) if r.started and r.under_way else ""
-    at = r.present
-    place = f"{r.step} {at.step.label}" if at is not None and r.under_way else ""
     weight = percent(r.weights.configured) if r.under_way else ""
     return [
         (r.look.symbol, tone_style(r.look.tone)),
         (name, "bold"),
         (r.look.title, tone_style(r.look.tone)),
         (weight, ""),
-        (place, ""),
+        (r.step if r.under_way else "", ""),
         (since, "dim"),
         (short(r.message, _MESSAGE) if r.phase != "Healthy" or " waits: " in r.message else r.stable.words, ""),
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coalmine.people.api import connect
-from coalmine.people.errors import get_rollout, list_rollouts
+from coalmine.people.errors import get_rollout, list_rollouts, list_rows
 from coalmine.people.options import completed, everywhere_option, one_rollout, output_option, targeted, watch_options
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def get(target: Target, names: tuple[str, ...], output: str | None) -> None:
     if names and target.everywhere:
         raise click.UsageError("a Rollout can not be named together with --all-namespaces: name its namespace with -n")
     with connect(target, _listing) as api:
-        items = [get_rollout(api, target, name) for name in names] if names else list_rollouts(api, target)
+        whole = list_rollouts if output in {"json", "yaml"} else list_rows
+        items = [get_rollout(api, target, name) for name in names] if names else whole(api, target)
     if output in {"json", "yaml"}:
         _dump(items[0] if len(names) == 1 else _list(items), output or "")
     elif output == "name":
@@ -174,7 +175,7 @@ def _paragraphs(title: str, texts: Sequence[str], width: int) -> list[Line]:
 
 def _overview(target: Target, output: str | None) -> None:
     with connect(target, _listing) as api:
-        items = list_rollouts(api, target)
+        items = list_rollouts(api, target) if output else list_rows(api, target)
     if output:
         _dump(
             [
@@ -199,7 +200,8 @@ def _overview(target: Target, output: str | None) -> None:
 
 def _listing() -> None:
     """Import what lists need: the views take as long as kubectl takes to start."""
-    import coalmine.people.listing  # noqa: F401, PLC0415
+    import coalmine.people.listing  # noqa: PLC0415
+    import coalmine.people.rows  # noqa: F401, PLC0415
 
 
 def _none(target: Target) -> str:

@@ -12,11 +12,11 @@ import click
 import pytest
 
 from coalmine.people.api import ApiError, UnreachableError, connect, path_of
-from coalmine.people.errors import get_rollout, list_rollouts
+from coalmine.people.errors import get_rollout, list_rollouts, list_rows
 from coalmine.people.target import Target
 
 KUBECTL = """#!{python} -S
-import http.server, json, os, socket, socketserver, sys
+import gzip, http.server, json, os, socket, socketserver, sys
 
 if "--context=nope" in sys.argv:
     sys.exit('error: context "nope" does not exist')
@@ -29,7 +29,10 @@ def status(code, reason, message, **details):
 def items(*names):
     return 200, json.dumps({{"items": [{{"metadata": {{"namespace": s, "name": n}}}} for s, n in names], "metadata": {{}}}})
 
-def answer(path):
+def answer(path, accept):
+    if path == LIST and "as=Table" in accept:
+        row = {{"cells": ["payment", "Healthy"], "object": {{"metadata": {{"name": "payment"}}}}}}
+        return 200, json.dumps({{"columnDefinitions": [{{"name": "Name"}}, {{"name": "STATUS"}}], "rows": [row]}})
     if path == LIST:
         return items(("shop", "payment"), ("shop", "cart"), ("bank", "ledger"))
     if path.startswith("/apis/coalmine.dev/v1alpha1/namespaces/none/"):
@@ -46,10 +49,14 @@ def answer(path):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        code, text = answer(self.path)
+        code, text = answer(self.path, self.headers["Accept"])
+        body = text.encode()
         self.send_response(code)
+        if self.headers["Accept-Encoding"] == "gzip":
+            body = gzip.compress(body)
+            self.send_header("Content-Encoding", "gzip")
         self.end_headers()
-        self.wfile.write(text.encode())
+        self.wfile.write(body)
     def log_message(self, *args):
         pass
 
@@ -89,6 +96,13 @@ def test_a_list_is_read_and_nothing_is_left_behind(tmp_path):
     assert not list(tmp_path.glob("coalmine-*"))
 
 
+def test_lists_for_people_ask_for_the_columns_only():
+    with connect(Target(everywhere=True)) as api:
+        (found,) = list_rows(api, Target(everywhere=True))
+    assert found == {"metadata": {"name": "payment"}, "status": {"phase": "Healthy"}}
+
+
+@pytest.mark.parametrize("ask", [list_rollouts, list_rows])
 @pytest.mark.parametrize(
     ("namespace", "words"),
     [
@@ -101,10 +115,10 @@ def test_a_list_is_read_and_nothing_is_left_behind(tmp_path):
         ("away", "does not reach the API server: dial tcp 127.0.0.1:6443"),
     ],
 )
-def test_a_refusal_says_what_to_do(namespace, words):
+def test_a_refusal_says_what_to_do(namespace, words, ask):
     target = Target(namespace=namespace)
     with connect(target) as api, pytest.raises(click.ClickException, match=words):
-        list_rollouts(api, target)
+        ask(api, target)
 
 
 @pytest.mark.parametrize(
