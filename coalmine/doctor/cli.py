@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -29,6 +30,7 @@ Examples:
   coalmine doctor                      the current context, all namespaces that you may see
   coalmine doctor -n shop -o json
   coalmine doctor --controller-url http://127.0.0.1:15090
+  coalmine doctor --config controller.yaml    Slack, too, where the files are that it names
 """
 
 
@@ -38,6 +40,11 @@ Examples:
 @click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="By default as kubectl finds it.")
 @click.option("--controller-url", default="", help="Where the controller serves its health, if it has no Lease.")
 @click.option("--mesh-url", envvar="COALMINE_MESH_URL", help="The mesh's control plane; by default it is found.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The controller's configuration: Slack is asked with its tokens.",
+)
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def doctor(
     *,
@@ -46,6 +53,7 @@ def doctor(
     kubeconfig: str | None,
     controller_url: str,
     mesh_url: str | None,
+    config: Path | None,
     output: str,
 ) -> None:
     """Say what keeps Coalmine from working in a cluster, each finding with the command that mends it.
@@ -56,7 +64,7 @@ def doctor(
     """
     from coalmine.doctor.look import Look  # noqa: PLC0415 - help and completion wait for none of it
 
-    look = Look(Kubectl(kubeconfig, context, _SECONDS), namespace, controller_url, mesh_url)
+    look = Look(Kubectl(kubeconfig, context, _SECONDS), namespace, controller_url, mesh_url, config)
     results = _examine(look)
     if output == "json":
         click.echo(json.dumps([_as_json(r) for r in results], indent=2, ensure_ascii=False))
@@ -69,7 +77,7 @@ def doctor(
 
 
 def _checks() -> Mapping[str, Callable[[Look], list[Result]]]:
-    from coalmine.doctor import admission, cluster, control, rights, traffic  # noqa: PLC0415
+    from coalmine.doctor import admission, cluster, control, rights, slack, traffic  # noqa: PLC0415
 
     return {
         "clock": cluster.clock,
@@ -83,6 +91,7 @@ def _checks() -> Mapping[str, Callable[[Look], list[Result]]]:
         "sidecars": traffic.injection,
         "metrics": traffic.measurements,
         "notifications": traffic.notifications,
+        "slack": slack.slack,
         "your rights": rights.of_the_user,
     }
 
@@ -91,13 +100,15 @@ def _examine(look: Look) -> list[Result]:
     """Ask everything at once; without a cluster there is nothing to ask."""
     from coalmine.doctor.cluster import reach  # noqa: PLC0415
     from coalmine.doctor.results import failed, unseen  # noqa: PLC0415
+    from coalmine.doctor.slack import slack  # noqa: PLC0415
 
     try:
         results = reach(look)
     except KubectlError as error:
         unknown = "does not exist" in error.format_message()
         fix = "kubectl config get-contexts" if unknown else f"{look.kubectl.command} cluster-info"
-        return [failed("cluster", f"it cannot be reached: {error.format_message()}", fix)]
+        unreached = failed("cluster", f"it cannot be reached: {error.format_message()}", fix)
+        return [unreached, *(slack(look) if look.config else [])]
     if space := look.narrow():
         words = f"you may not see Rollouts of all namespaces: only namespace {space} is looked at"
         results.append(unseen("cluster", words, "coalmine doctor -n NAMESPACE"))

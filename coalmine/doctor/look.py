@@ -36,6 +36,7 @@ class Look:
         namespace: Whose Rollouts are looked at; None for all.
         controller_url: Where the controller's health is served; empty where that is not known.
         mesh_url: Where the mesh's control plane is; None to find it.
+        config: The controller's configuration; None where it is not here.
         policy_version: Of MutatingAdmissionPolicy, as the API server has it; None where it has none. Found first.
     """
 
@@ -43,6 +44,7 @@ class Look:
     namespace: str | None = None
     controller_url: str = ""
     mesh_url: str | None = None
+    config: Path | None = None
     policy_version: str | None = None
     _cache: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

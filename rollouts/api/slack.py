@@ -10,10 +10,18 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from crds.base import Duration, Resource
 
-__all__ = ["CHANNEL_ANNOTATION", "Slack", "SlackLinks", "SlackPeople", "filled", "is_channel"]
+__all__ = ["CHANNEL_ANNOTATION", "SCOPES", "Slack", "SlackLinks", "SlackPeople", "filled", "is_channel"]
 
 CHANNEL_ANNOTATION: Final = "coalmine.dev/slack-channel"
 """On a Rollout or its Deployment: the id of the channel that its releases are told in."""
+
+SCOPES: Final = {
+    "chat:write": "nothing can be told",
+    "channels:history": "a message whose answer was lost is not looked for in public channels, and waits",
+    "groups:history": "a message whose answer was lost is not looked for in private channels, and waits",
+    "usergroups:read": "nobody can approve, and no one can act, as a member of a user group",
+}
+"""What the app's token needs (examples/slack/manifest.yaml), and what goes wrong without it."""
 
 _CHANNEL: Final = "^[CG][A-Z0-9]{2,20}$"
 _PLACES: Final = ("namespace", "name", "revision", "stable", "commit")
@@ -124,6 +132,11 @@ class Slack(Resource):
     def hears(self) -> bool:
         """Whether clicks come in at all."""
         return bool(self.app_token_file or self.signing_secret_file)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The ids of all channels that are configured."""
+        return tuple(dict.fromkeys(c for c in (self.channel, *self.namespaces.values()) if c))
 
     def channel_of(self, namespace: str, annotations: dict[str, str] | None = None) -> str:
         """Return the id of the channel that a Rollout's releases are told in; empty where there is none.

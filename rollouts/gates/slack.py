@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
+import aiohttp
 from aiohttp import web
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.signature import SignatureVerifier
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.response import SocketModeResponse
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
     from slack_sdk.socket_mode.request import SocketModeRequest
 
-__all__ = ["TOLERANCE_SECONDS", "SocketReceiver", "Tasks", "make_app"]
+__all__ = ["TOLERANCE_SECONDS", "SocketReceiver", "Tasks", "make_app", "socket_problem"]
 
 _LOG = logging.getLogger(__name__)
 TOLERANCE_SECONDS: Final = 300
@@ -198,6 +199,23 @@ class SocketReceiver:
         await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
         if request.type == "interactive":
             self._tasks.begin(self._handle(request.payload, self._clock()))
+
+
+async def socket_problem(token: str, api_url: str) -> str:
+    """Return why Slack would give no Socket Mode connection, with the fix; empty where it would.
+
+    Args:
+        token: The app-level token.
+        api_url: Where the Web API is.
+    """
+    client = AsyncWebClient(base_url=api_url, retry_handlers=[], logger=_sdk_log(), timeout=int(_CONNECT_SECONDS))
+    try:
+        await client.apps_connections_open(app_token=token)
+    except SlackApiError as error:
+        return _fix(str(error.response.get("error", "")))
+    except (SlackClientError, aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def _fix(error: str) -> str:

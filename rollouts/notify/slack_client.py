@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +20,11 @@ from rollouts.notify.base import DoubtfulError, LaterError, RefusedError, Unclea
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
     from rollouts.views.slack_text import Content
 
-__all__ = ["GoneError", "SlackClient"]
+__all__ = ["GoneError", "SlackApp", "SlackClient"]
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=15, sock_connect=5)
 _TOO_MANY: Final = 429
@@ -56,6 +59,21 @@ _REFUSED: Final[Mapping[str, str]] = {
 
 class GoneError(Exception):
     """The message is not there any more, or is not ours to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlackApp:
+    """Whose token it is.
+
+    Attributes:
+        team: The workspace.
+        user: The app's name there.
+        scopes: What it may do.
+    """
+
+    team: str
+    user: str
+    scopes: frozenset[str]
 
 
 class SlackClient:
@@ -218,25 +236,42 @@ class SlackClient:
             raise LaterError(str(error)) from None
         return frozenset(map(str, answer.get("users") or ()))
 
+    async def app(self) -> SlackApp:
+        """Return whose token it is.
+
+        Raises:
+            LaterError: Nobody can tell now, or the token is wrong.
+            RefusedError: Slack does not tell.
+            UnclearError: The connection broke.
+        """
+        answer = await self._ask("auth.test", {})
+        scopes = {k.lower(): v for k, v in answer.headers.items()}.get("x-oauth-scopes", "")
+        granted = frozenset(name.strip() for name in scopes.split(",") if name.strip())
+        return SlackApp(str(answer.get("team", "")), str(answer.get("user", "")), granted)
+
     async def _call(
         self, method: str, sent: dict[str, Any], *, verb: str = "POST", limited_by: str = ""
     ) -> Mapping[str, Any]:
+        data = (await self._ask(method, sent, verb=verb, limited_by=limited_by)).data
+        if not isinstance(data, dict):
+            raise UnclearError(f"{method}: Slack's answer is none")
+        return data
+
+    async def _ask(
+        self, method: str, sent: dict[str, Any], *, verb: str = "POST", limited_by: str = ""
+    ) -> AsyncSlackResponse:
         key = (method, limited_by)
         if (left := self._quiet.get(key, 0.0) - self._clock()) > 0:
             raise LaterError(f"Slack wants to be left alone ({method})", left)
         how: dict[str, Any] = {"json": sent} if verb == "POST" else {"params": dict(sent)}
         try:
-            answer = await self._web().api_call(method, http_verb=verb, **how)
+            return await self._web().api_call(method, http_verb=verb, **how)
         except SlackApiError as error:
             raise self._refusal(key, error) from None
         except aiohttp.ClientConnectorError as error:
             raise LaterError(f"Slack cannot be reached: {error}") from None
         except (SlackClientError, aiohttp.ClientError, OSError, TimeoutError, ValueError, AttributeError) as error:
             raise UnclearError(f"{method}: the connection to Slack broke: {type(error).__name__}") from None
-        data = answer.data
-        if not isinstance(data, dict):
-            raise UnclearError(f"{method}: Slack's answer is none")
-        return data
 
     def _web(self) -> AsyncWebClient:
         """Return a client with the token as it is now."""

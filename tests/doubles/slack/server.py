@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BOT_TOKEN = "xoxb-double-bot"
 APP_TOKEN = "xapp-double-app"
 SIGNING_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
-BOT_SCOPES = frozenset({"chat:write", "channels:history", "usergroups:read"})
+BOT_SCOPES = frozenset({"chat:write", "channels:history", "groups:history", "usergroups:read"})
 APP_SCOPES = frozenset({"connections:write"})
 
 
@@ -109,7 +109,7 @@ class SlackDouble:
             return await _cut(request)
         if what == "failing":
             return web.json_response({"ok": False, "error": "internal_error"}, status=500)
-        return web.json_response(answer)
+        return web.json_response(answer, headers={"X-OAuth-Scopes": ",".join(sorted(self.bot_scopes))})
 
     def _answer(self, method: str, args: dict[str, Any], authorization: str) -> dict[str, Any]:
         try:

@@ -135,7 +135,7 @@ class Workspace:
             raise SlackError("invalid_arguments", response_metadata={"messages": [str(error)]}) from None
 
     def _test(self) -> dict[str, Any]:
-        return {"team_id": "T01", "user_id": "U0BOT", "bot_id": "B01"}
+        return {"team": "Shop", "team_id": "T01", "user": "coalmine", "user_id": "U0BOT", "bot_id": "B01"}
 
     def _post_message(
         self,

@@ -155,3 +155,13 @@ def test_who_leads_is_read_from_the_lease(found, statuses, monkeypatch, kubectl)
     monkeypatch.setattr(control, "server_time", lambda _: NOW)
     look = Look(kubectl(code=1, error='Error from server (NotFound): pods "pod-1" not found'))
     assert [r.status for r in control._lease(look, found)] == statuses
+
+
+def test_slack_is_asked_also_where_no_cluster_answers(kubectl, tmp_path):
+    kubectl(code=1, error="The connection to the server localhost:8080 was refused\n")
+    (tmp_path / "controller.yaml").write_text("{}\n")
+    result = CliRunner().invoke(main, ["doctor", "--config", str(tmp_path / "controller.yaml")])
+    assert result.exit_code == 1
+    assert (
+        result.stdout.splitlines()[2] == f"✓ slack: {tmp_path / 'controller.yaml'} has no slack: nobody is told there"
+    )
