@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from reading.objects import Objects
 from rich.console import Console
 
 from coalmine.local.cluster import LocalCluster
@@ -173,6 +174,14 @@ def cluster(clusters: Clusters) -> LocalCluster:
 def kubectl(cluster: LocalCluster) -> Kubectl:
     """The real kubectl against the cluster: ``kubectl("get", "pods", "-o", "json", stdin=None) -> stdout``."""
     return cluster.kubectl()
+
+
+@pytest.fixture(scope="module")
+def live(cluster: LocalCluster) -> Iterator[Objects]:
+    """The cluster's objects, for tests that look at them time and again."""
+    found = Objects(cluster)
+    yield found
+    found.close()
 
 
 @pytest.fixture

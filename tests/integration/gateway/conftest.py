@@ -28,6 +28,8 @@ from coalmine.local.layout import MESH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from reading.objects import Objects
+
     from coalmine.local.cluster import LocalCluster
     from coalmine.local.kube import Kubectl
 
@@ -82,8 +84,9 @@ def application(name: str, version: str, replicas: int = 1) -> list[dict[str, An
 class Ingress:
     """The gateway, the namespace behind it, and what tests do with them."""
 
-    def __init__(self, cluster: LocalCluster, kubectl: Kubectl, namespace: str) -> None:
+    def __init__(self, cluster: LocalCluster, kubectl: Kubectl, live: Objects, namespace: str) -> None:
         self.cluster, self.kubectl, self.namespace = cluster, kubectl, namespace
+        self.live = live
 
     def apply(self, *manifests: dict[str, Any], text: str = "", namespace: str | None = None) -> None:
         whole = text or yaml.safe_dump_all(manifests)
@@ -93,12 +96,17 @@ class Ingress:
         whole = text or yaml.safe_dump_all(manifests)
         self.kubectl("delete", "-n", self.namespace, "--ignore-not-found", "-f", "-", stdin=whole)
 
-    def get(self, kind: str, *args: str, namespace: str | None = None) -> dict[str, Any]:
-        return json.loads(self.kubectl("get", kind, *args, "-n", namespace or self.namespace, "-o", "json"))
+    def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any]:
+        return self.live.get(kind, namespace or self.namespace, name)
 
     def pods(self) -> list[dict[str, Any]]:
-        found = self.get("pods", "-l", "istio=ingressgateway", namespace=INGRESS)["items"]
-        return [p for p in found if "deletionTimestamp" not in p["metadata"]]
+        """Return the gateway's."""
+        return self.live.pods(INGRESS, "istio=ingressgateway")
+
+    @property
+    def caller(self) -> str:
+        """The address of a pod of payment, whose sidecar tests send requests through."""
+        return str(self.live.pods(self.namespace, "app=payment")[0]["status"]["podIP"])
 
     @property
     def address(self) -> str:
@@ -113,9 +121,10 @@ class Ingress:
         return certificate
 
     def event(self, reason: str) -> dict[str, Any]:
-        where = ("-n", self.namespace, f"--field-selector=reason={reason}")
+        told = f"reason={reason}"
+        where = ("-n", self.namespace, f"--field-selector={told}")
         self.kubectl("wait", "event", *where, "--for=create", "--timeout=120s")
-        return self.get("events", f"--field-selector=reason={reason}")["items"][0]
+        return self.live.all("event", self.namespace, fields=told)[0]
 
     def acknowledged(self, split: str = "payment") -> None:
         """Wait until every proxy holds the split's weights."""
@@ -189,7 +198,7 @@ def cluster(own_cluster: LocalCluster) -> LocalCluster:
 
 
 @pytest.fixture(scope="module")
-def ingress(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Ingress]:
+def ingress(cluster: LocalCluster, kubectl: Kubectl, live: Objects) -> Iterator[Ingress]:
     """The gateway of ``deploy/mesh/gateway.yaml``, and behind it payment (v1 twice) and its canary (v2)."""
     cluster.start(MESH)
     kubectl("apply", "-f", str(ROOT / "deploy" / "mesh" / "gateway.yaml"))
@@ -197,7 +206,7 @@ def ingress(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Ingress]:
     kubectl("create", "namespace", namespace)
     kubectl("label", "namespace", namespace, "coalmine.dev/inject=enabled")
     kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=120s")
-    made = Ingress(cluster, kubectl, namespace)
+    made = Ingress(cluster, kubectl, live, namespace)
     made.apply(*application("payment", "v1", 2), *application("payment-canary", "v2"))
     for where in (namespace, INGRESS):
         kubectl("wait", "deployment", "--all", "--for=condition=Available", "-n", where, "--timeout=120s")

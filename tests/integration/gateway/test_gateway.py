@@ -107,8 +107,8 @@ async def test_a_missing_secret_closes_its_server_alone_and_is_told(ingress):
     try:
         await ingress.becomes(200, host="half.example.com")
         event = ingress.event("NoCredential")
-        assert "there is no Secret later in namespace coalmine-ingress" in event["message"]
-        assert event["involvedObject"]["name"] == "half"
+        assert "there is no Secret later in namespace coalmine-ingress" in event["note"]
+        assert event["regarding"]["name"] == "half"
         trust = ingress.secret("later", "half.example.com")
         await ingress.becomes(200, host="half.example.com", trust=trust)
     finally:

@@ -42,12 +42,8 @@ def observed(api: Any) -> None:
 
 
 async def ask(api: Any, session: aiohttp.ClientSession, path: str = "/charge") -> tuple[int, str]:
-    async with session.get(f"http://payment{path}", proxy=f"http://{caller(api)}:15001") as response:
+    async with session.get(f"http://payment{path}", proxy=f"http://{api.caller}:15001") as response:
         return response.status, await response.text()
-
-
-def caller(api: Any) -> str:
-    return api.get("pods", "-l", "app=payment")["items"][0]["status"]["podIP"]
 
 
 async def becomes(api: Any, session: aiohttp.ClientSession, status: int, path: str = "/charge") -> None:
@@ -66,7 +62,7 @@ async def test_a_route_of_a_service_shares_its_requests_and_says_so(gateway_api)
         observed(gateway_api)
         assert condition(gateway_api, "Accepted") == ("True", "Accepted")
         assert condition(gateway_api, "ResolvedRefs") == ("True", "ResolvedRefs")
-        address, seen = caller(gateway_api), collections.Counter[str]()
+        address, seen = gateway_api.caller, collections.Counter[str]()
         async with aiohttp.ClientSession() as session:
             await becomes(gateway_api, session, 404, "/other")
             for _ in range(600):

@@ -76,7 +76,7 @@ async def test_a_canary_gets_its_share_of_what_comes_through_the_standard_gatewa
         assert headers["location"] == "https://shop.example.com/charge"
         assert (await api.ask("/other", trust=trust))[0] == 404
         assert (await api.ask(host="else.example.com"))[0] == 404
-        gateway = api.get("gateway.gateway.networking.k8s.io", "public", namespace=INGRESS)
+        gateway = api.get("gateway", "public", namespace=INGRESS)
         generation = gateway["metadata"]["generation"]
         assert {c["observedGeneration"] for c in gateway["status"]["conditions"]} == {generation}
         assert [x["attachedRoutes"] for x in gateway["status"]["listeners"]] == [1, 1]
@@ -183,8 +183,7 @@ async def test_a_grpc_route_goes_by_method_for_sidecars_and_at_the_gateway(api):
     try:
         for name in ("inside", "outside"):
             holds(api, f"grpcroute/{name}", "{.status.parents[0].conditions[?(@.type=='Accepted')].status}", "True")
-        sidecar = api.get("pods", "-l", "app=payment")["items"][0]["status"]["podIP"]
-        for where, authority in ((f"{sidecar}:15001", "orders"), (f"{api.address}:8080", "orders.example.com")):
+        for where, authority in ((f"{api.caller}:15001", "orders"), (f"{api.address}:8080", "orders.example.com")):
             await says(where, authority, "/shop.Orders/Place", b"v2", **{"end-user": "jason"})
             await says(where, authority, "/shop.Orders/Place", b"v1")
             await says(where, authority, "/shop.Orders/List", b"v1", **{"end-user": "jason"})

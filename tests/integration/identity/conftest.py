@@ -21,6 +21,8 @@ from coalmine.local.layout import MESH
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from reading.objects import Objects
+
     from coalmine.local.cluster import LocalCluster
     from coalmine.local.kube import Kubectl
 
@@ -41,16 +43,20 @@ ISTIO = "networking.istio.io/v1"
 class Mesh:
     """A namespace with pods ``caller`` and ``payment``, each under a service account of its own."""
 
-    def __init__(self, kubectl: Kubectl, namespace: str, cluster: LocalCluster) -> None:
+    def __init__(self, kubectl: Kubectl, live: Objects, namespace: str, cluster: LocalCluster) -> None:
         self.kubectl = kubectl
         self.namespace = namespace
         self.cluster = cluster
+        self.live = live
 
     def apply(self, *manifests: dict[str, Any]) -> None:
         self.kubectl("apply", "-n", self.namespace, "-f", "-", stdin=yaml.safe_dump_all(manifests))
 
-    def get(self, kind: str, *args: str, namespace: str | None = None) -> dict[str, Any]:
-        return json.loads(self.kubectl("get", kind, *args, "-n", namespace or self.namespace, "-o", "json"))
+    def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any]:
+        return self.live.get(kind, namespace or self.namespace, name)
+
+    def events(self, reason: str) -> list[dict[str, Any]]:
+        return self.live.all("event", self.namespace, fields=f"reason={reason}")
 
     def deploy(self, name: str, *, inject: bool = True, service: bool = True) -> None:
         env = [
@@ -86,8 +92,7 @@ class Mesh:
         self.kubectl("wait", "deploy", "--all", "--for=condition=Available", "-n", self.namespace, "--timeout=120s")
 
     def pod(self, app: str) -> dict[str, Any]:
-        running = [p for p in self.get("pods", "-l", f"app={app}")["items"] if "deletionTimestamp" not in p["metadata"]]
-        return running[0]
+        return self.live.pods(self.namespace, f"app={app}")[0]
 
     def address(self, app: str) -> str:
         return self.pod(app)["status"]["podIP"]
@@ -148,6 +153,10 @@ class Mesh:
         pem = self.get("configmap", "coalmine-ca-root")["data"]["root-cert.pem"]
         return x509.load_pem_x509_certificates(pem.encode())
 
+    async def trusts(self) -> list[x509.Certificate]:
+        """Return ``bundle``, which is written a moment after what makes it necessary."""
+        return self.bundle
+
 
 @contextlib.asynccontextmanager
 async def send_load(mesh: Any, *, pause: float = 0.02) -> AsyncIterator[collections.Counter[str]]:
@@ -186,7 +195,7 @@ def cluster(own_cluster: LocalCluster) -> LocalCluster:
 
 
 @pytest.fixture(scope="module")
-def make_mesh(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Callable[[], Mesh]]:
+def make_mesh(cluster: LocalCluster, kubectl: Kubectl, live: Objects) -> Iterator[Callable[[], Mesh]]:
     made: list[str] = []
 
     def make() -> Mesh:
@@ -195,7 +204,7 @@ def make_mesh(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Callable[[], 
         kubectl("create", "namespace", namespace)
         made.append(namespace)
         kubectl("label", "namespace", namespace, "coalmine.dev/inject=enabled")
-        mesh = Mesh(kubectl, namespace, cluster)
+        mesh = Mesh(kubectl, live, namespace, cluster)
         mesh.deploy("payment")
         mesh.deploy("caller")
         mesh.available()

@@ -114,8 +114,7 @@ async def test_a_caller_without_a_sidecar_is_found_before_strict_refuses_it_and_
     assert "x-forwarded-client-cert" in await mesh.call()
 
     async def events() -> list[str]:
-        told = mesh.get("events", "--field-selector=reason=CutsOff")["items"]
-        return [e["message"] for e in told if "legacy" in e["message"]]
+        return [e["note"] for e in mesh.events("CutsOff") if "legacy" in e["note"]]
 
     await eventually(events, bool)
     status, out = await coalmine(mesh, "analyze", "-n", mesh.namespace, "--fail-on", "never")
@@ -190,8 +189,8 @@ async def test_what_comes_around_a_split_is_measured_and_told_with_its_source(me
     assert found["requests"] >= 260
     # All of it went to payment's pod: the canary gets less than it should.
     assert found["shares"]["payment-canary"] < 10
-    told = mesh.get("events", "--field-selector=reason=Bypassed")["items"]
-    assert any("come around the split, from" in e["message"] and "legacy" in e["message"] for e in told)
+    told = [e["note"] for e in mesh.events("Bypassed")]
+    assert any("come around the split, from" in note and "legacy" in note for note in told)
     _, out = await coalmine(mesh, "describe", "service", f"payment.{mesh.namespace}")
     assert "come around" in out, out
     assert f"Deployment {mesh.namespace}/legacy (no sidecar): " in out, out

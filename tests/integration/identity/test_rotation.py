@@ -55,13 +55,13 @@ async def test_no_request_fails_while_the_root_is_exchanged(mesh, eventually, lo
         mesh.kubectl("annotate", "secret", "coalmine-ca", *where, "mesh.coalmine.dev/rotate-root=now", "--overwrite")
         await eventually(phase, "adding old")
         first = await mesh.serial("payment")
-        assert len(mesh.bundle) == 2
+        await eventually(mesh.trusts, lambda roots: len(roots) == 2)
         await eventually(phase, "dropping new", 120)
         await eventually(phase, "steady new", 120)
         assert await mesh.serial("payment") != first
     assert set(outcomes) == {"200 mtls"}
     assert outcomes["200 mtls"] > 100
-    assert len(mesh.bundle) == 1
+    await eventually(mesh.trusts, lambda roots: len(roots) == 1)
 
     # Proxies that hold the new root only and those that come later are of one mesh, and all find the control plane.
     mesh.kubectl("delete", "pod", mesh.pod("payment")["metadata"]["name"], "-n", mesh.namespace)

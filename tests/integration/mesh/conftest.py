@@ -18,6 +18,8 @@ from coalmine.local.layout import MESH
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from reading.objects import Objects
+
     from coalmine.local.cluster import LocalCluster
     from coalmine.local.kube import Kubectl
 
@@ -54,18 +56,27 @@ def deployment(name: str, replicas: int, version: str) -> list[dict[str, Any]]:
 class Shop:
     """The namespace, and what tests do with it."""
 
-    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
+    def __init__(self, kubectl: Kubectl, live: Objects, namespace: str) -> None:
         self.kubectl = kubectl
         self.namespace = namespace
+        self.live = live
 
     def apply(self, *manifests: dict[str, Any]) -> None:
         self.kubectl("apply", "-n", self.namespace, "-f", "-", stdin=yaml.safe_dump_all(manifests))
 
-    def get(self, kind: str, *name: str) -> dict[str, Any]:
-        return json.loads(self.kubectl("get", kind, *name, "-n", self.namespace, "-o", "json"))
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        return self.live.get(kind, self.namespace, name)
 
     def pods(self, app: str) -> list[dict[str, Any]]:
-        return self.get("pods", "-l", f"app={app}")["items"]
+        return self.live.pods(self.namespace, f"app={app}")
+
+    def event(self, reason: str) -> dict[str, Any]:
+        """Wait until there is an Event of this reason, and return the only one."""
+        told = f"reason={reason}"
+        where = ("-n", self.namespace, f"--field-selector={told}")
+        self.kubectl("wait", "event", *where, "--for=create", "--timeout=120s")
+        (event,) = self.live.all("event", self.namespace, fields=told)
+        return event
 
     def split(self, **weights: int) -> int:
         """Set the weights of host payment; return the generation."""
@@ -162,13 +173,13 @@ def mesh(cluster: LocalCluster) -> LocalCluster:
 
 
 @pytest.fixture(scope="module")
-def shop(mesh: LocalCluster, kubectl: Kubectl) -> Iterator[Shop]:
+def shop(mesh: LocalCluster, kubectl: Kubectl, live: Objects) -> Iterator[Shop]:
     """Two pods of payment, one of payment-canary, one caller, all with sidecars."""
     namespace = f"shop-{uuid.uuid4().hex[:6]}"
     kubectl("create", "namespace", namespace)
     kubectl("label", "namespace", namespace, "coalmine.dev/inject=enabled")
     kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=120s")
-    shop = Shop(kubectl, namespace)
+    shop = Shop(kubectl, live, namespace)
     shop.apply(*deployment("payment", 2, "v1"), *deployment("payment-canary", 1, "v2"), *deployment("caller", 1, "v0"))
     kubectl("wait", "deployment", "--all", "--for=condition=Available", "-n", namespace, "--timeout=120s")
     yield shop

@@ -88,11 +88,9 @@ async def test_every_proxy_is_synced_also_when_one_refused_what_was_then_taken_o
     tls = {"mode": "SIMPLE", "caCertificates": "/no/such/file.pem"}
     shop.apply(rule("unreadable", "DestinationRule", host="payment", trafficPolicy={"tls": tls}))
     try:
-        where = ("-n", shop.namespace, "--field-selector=reason=Refused")
-        shop.kubectl("wait", "event", *where, "--for=create", "--timeout=120s")
-        (event,) = json.loads(shop.kubectl("get", "events", *where, "-o", "json"))["items"]
-        assert event["involvedObject"]["name"] == "unreadable"
-        assert "/no/such/file.pem" in event["message"]
+        event = shop.event("Refused")
+        assert event["regarding"]["name"] == "unreadable"
+        assert "/no/such/file.pem" in event["note"]
         assert set(await send(shop, 20)) == {200}, "the proxies keep what they hold"
         await until(statuses, synced)
     finally:

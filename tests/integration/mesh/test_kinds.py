@@ -41,10 +41,9 @@ async def test_what_a_service_names_is_told_apart_and_what_it_cannot_name_is_tol
     where = ("-n", shop.namespace)
     shop.kubectl("annotate", "service", "payment", *where, f"{ANNOTATION}=GET /charge, charge")
 
-    shop.kubectl("wait", "event", *where, "--for=create", "--field-selector=reason=Invalid", "--timeout=120s")
-    (event,) = shop.get("events", "--field-selector=reason=Invalid")["items"]
-    assert event["message"].startswith(f"metadata.annotations[{ANNOTATION}]: 'charge' is left out: write what")
-    assert (event["involvedObject"]["kind"], event["involvedObject"]["name"]) == ("Service", "payment")
+    event = shop.event("Invalid")
+    assert event["note"].startswith(f"metadata.annotations[{ANNOTATION}]: 'charge' is left out: write what")
+    assert (event["regarding"]["kind"], event["regarding"]["name"]) == ("Service", "payment")
 
     shop.acknowledged(shop.split(payment=91, payment_canary=9))  # each proxy has what was observed before it, too
     for method, path in (("GET", "/charge"), ("POST", "/charge"), ("GET", "/healthz")):

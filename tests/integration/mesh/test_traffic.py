@@ -111,12 +111,10 @@ async def test_what_proxies_refuse_is_told_on_its_object_and_stops_nothing_else(
     rule = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": {"name": "big"}}
     shop.apply({**rule, "spec": {"host": "payment", "trafficPolicy": {"tls": tls}}})
     where = ("-n", shop.namespace)
-    told = "--field-selector=reason=Refused"
     try:
-        shop.kubectl("wait", "event", *where, "--for=create", told, "--timeout=120s")
-        (event,) = shop.get("events", told)["items"]
-        assert (event["involvedObject"]["kind"], event["involvedObject"]["name"]) == ("DestinationRule", "big")
-        assert "/nowhere/roots.pem" in event["message"]
+        event = shop.event("Refused")
+        assert (event["regarding"]["kind"], event["regarding"]["name"]) == ("DestinationRule", "big")
+        assert "/nowhere/roots.pem" in event["note"]
         shop.acknowledged(shop.split(payment=60, payment_canary=40))
         load = make_load()
         await load.send(50)
@@ -146,12 +144,9 @@ def test_a_field_that_is_not_implemented_is_told_in_an_event(shop):
     )
     where = ("-n", shop.namespace)
     try:
-        shop.kubectl(
-            "wait", "event", *where, "--for=create", "--field-selector=reason=NotImplemented", "--timeout=120s"
-        )
-        (event,) = shop.get("events", "--field-selector=reason=NotImplemented")["items"]
-        assert event["message"].startswith("spec.http[0].match[0].statPrefix is not implemented")
-        assert event["involvedObject"]["name"] == "faulty"
+        event = shop.event("NotImplemented")
+        assert event["note"].startswith("spec.http[0].match[0].statPrefix is not implemented")
+        assert event["regarding"]["name"] == "faulty"
     finally:
         shop.kubectl("delete", "virtualservice", "faulty", *where)
 

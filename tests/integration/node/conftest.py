@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from reading.objects import Objects
+
     from coalmine.local.kube import Kubectl
 
 PATIENCE_SECONDS = 30.0
@@ -24,6 +26,7 @@ class Pods:
     """The pods of one namespace."""
 
     kubectl: Kubectl
+    live: Objects
     namespace: str
     scratch: Path
 
@@ -37,7 +40,7 @@ class Pods:
         self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
     def get(self, name: str) -> dict[str, Any]:
-        return json.loads(self.kubectl("get", "pod", name, "-n", self.namespace, "-o", "json"))
+        return self.live.get("pod", self.namespace, name)
 
     def logs(self, name: str, *args: str) -> str:
         return self.kubectl("logs", name, "-n", self.namespace, *args)
@@ -46,8 +49,8 @@ class Pods:
         self.kubectl("delete", "pod", name, "-n", self.namespace, *args)
 
     def events(self, name: str) -> set[str]:
-        found = json.loads(self.kubectl("get", "events", "-n", self.namespace, "-o", "json"))["items"]
-        return {event["reason"] for event in found if event["involvedObject"]["name"] == name}
+        found = self.live.all("event", self.namespace)
+        return {event["reason"] for event in found if event["regarding"]["name"] == name}
 
     def until(self, name: str, holds: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         """Wait until a pod is so, and return it."""
@@ -75,8 +78,8 @@ def _eventually() -> Callable[..., None]:
 
 
 @pytest.fixture
-def pods(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Pods:
-    return Pods(kubectl, namespace, tmp_path)
+def pods(kubectl: Kubectl, live: Objects, namespace: str, tmp_path: Path) -> Pods:
+    return Pods(kubectl, live, namespace, tmp_path)
 
 
 @pytest.fixture

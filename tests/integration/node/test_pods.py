@@ -38,7 +38,7 @@ def test_a_deployment_of_three_servers_becomes_available(pods, python):
     spec = {"replicas": 3, "selector": {"matchLabels": labels}, "template": template}
     pods.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec})
     pods.kubectl("rollout", "status", "deployment/web", "-n", pods.namespace, "--timeout=120s")
-    found = json.loads(pods.kubectl("get", "pods", "-l", "app=web", "-n", pods.namespace, "-o", "json"))["items"]
+    found = pods.live.all("pod", pods.namespace, labels="app=web")
     addresses = {pod["status"]["podIP"] for pod in found}
     assert len(addresses) == 3
     for address in addresses:
@@ -186,7 +186,7 @@ def test_fifty_pods_come_and_go(pods, python):
     spec = {"replicas": 50, "selector": {"matchLabels": labels}, "template": template}
     pods.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "many"}, "spec": spec})
     pods.kubectl("rollout", "status", "deployment/many", "-n", pods.namespace, "--timeout=120s")
-    found = json.loads(pods.kubectl("get", "pods", "-n", pods.namespace, "-o", "json"))["items"]
+    found = pods.live.all("pod", pods.namespace)
     assert len({pod["status"]["podIP"] for pod in found}) == 50
     pods.kubectl("delete", "deployment/many", "-n", pods.namespace)
     pods.kubectl("wait", "--for=delete", "pod", "-l", "app=many", "-n", pods.namespace, "--timeout=120s")

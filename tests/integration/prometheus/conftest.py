@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import aiohttp
 import pytest
 import yaml
 from aiohttp import web
+from running.controllers import free_port
 
 from analysis.providers.base import ConfigurationError, Context
 
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 BUILDER = Path(__file__).parents[2] / "tools" / "prometheus" / "build.py"
 PATIENCE = 30.0
 LATENCY = "http_request_duration_seconds"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 async def until(condition: Callable[[], Awaitable[Any]], what: str) -> Any:

@@ -94,7 +94,7 @@ class Shop:
         self.apply({"apiVersion": "coalmine.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": name}, "spec": body})
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        return self.live.get(kind.lower().partition(".")[0].removesuffix("s"), self.namespace, name)
+        return self.live.find(kind.lower().partition(".")[0].removesuffix("s"), self.namespace, name)
 
     @property
     def status(self) -> dict[str, Any]:

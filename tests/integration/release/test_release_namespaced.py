@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from running.controllers import Controller
 
-from coalmine.local import processes
-from coalmine.local.environment import component_environment, python_command
-from coalmine.local.kube import http_ok
 from coalmine.local.layout import CONTROLLER
 
 if TYPE_CHECKING:
@@ -28,48 +24,25 @@ DEPLOY = Path(__file__).parents[3] / "deploy" / "controller" / "namespaced"
 ACCOUNT = ("coalmine-controller", "-n", "coalmine-system")
 
 
-class Controller:
-    """A controller with the service account's token and nothing else."""
-
-    def __init__(self, cluster: LocalCluster, namespace: str) -> None:
-        layout, kubectl = cluster.layout, cluster.kubectl()
-        self._config = layout.root / "namespaced.kubeconfig"
-        document = yaml.safe_load(cluster.kubeconfig.read_text())
-        token = kubectl("create", "token", *ACCOUNT).strip()
-        document["users"] = [{"name": u["name"], "user": {"token": token}} for u in document["users"]]
-        self._config.write_text(yaml.safe_dump(document))
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self._health = f"127.0.0.1:{found.getsockname()[1]}"
-        self.log, self.record = layout.log("namespaced"), layout.record("namespaced")
-        command = (
-            *python_command(), "coalmine", "controller", "run", f"--kubeconfig={self._config}", f"--mesh-url={cluster.mesh_url}",
-            f"--namespace={namespace}", f"--health-address={self._health}", "--leader-elect", "--lease-namespace=coalmine-system",
-        )  # fmt: skip
-        processes.start(command, log=self.log, record=self.record, env=component_environment(os.environ))
-
-    @property
-    def ready(self) -> bool:
-        assert processes.living(self.record), self.log.read_text()
-        return http_ok(f"http://{self._health}/readyz")
-
-    def end(self) -> None:
-        if record := processes.living(self.record):
-            assert processes.end(record, grace=30), "it did not end by itself"
-
-
 @pytest.fixture
-def controller(stack: LocalCluster, shop: Any) -> Iterator[Controller]:
-    """In place of the cluster's own: what an administrator applies is there, and the role in the shop's namespace."""
+def controller(stack: LocalCluster, shop: Any, tmp_path: Path) -> Iterator[Controller]:
+    """In place of the cluster's own: it has the service account's token, and the role in the shop's namespace."""
     kubectl = stack.kubectl()
     kubectl("apply", "--server-side", "-f", str(DEPLOY / "cluster.yaml"))
     shop.kubectl("apply", "--server-side", "-f", str(DEPLOY / "role.yaml"))
+    document = yaml.safe_load(stack.kubeconfig.read_text())
+    token = kubectl("create", "token", *ACCOUNT).strip()
+    document["users"] = [{"name": u["name"], "user": {"token": token}} for u in document["users"]]
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(document))
     stack.stop(CONTROLLER)
-    made = Controller(stack, shop.namespace)
+    lease = ("--leader-elect", "--lease-namespace=coalmine-system")
+    made = Controller(stack, "namespaced", f"--namespace={shop.namespace}", *lease, kubeconfig=kubeconfig)
+    made.start()
     try:
         yield made
     finally:
-        made.end()
+        made.stop()
         kubectl("delete", "lease", "coalmine-controller", "-n", "coalmine-system", "--ignore-not-found")
         stack.start(CONTROLLER)
 
@@ -94,7 +67,7 @@ def elsewhere(stack: LocalCluster, shop: Any) -> Iterator[str]:
 
 
 def test_it_releases_in_its_namespace_and_touches_nothing_elsewhere(shop, controller, elsewhere):
-    shop.until(lambda: controller.ready)  # its namespace is empty yet
+    shop.until(controller.becomes_ready)  # its namespace is empty yet
     shop.push("v1")
     shop.rollout(steps=[{"setWeight": 50}, {"setWeight": 100}], analysis={"enabled": False, "minStepDuration": "1s"})
     shop.until(lambda: shop.status["phase"] == "Healthy")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,10 +16,8 @@ from doubles.notified import (
     Serving,
     TeamsDouble,
 )
+from running.controllers import Controller
 
-from coalmine.local import processes
-from coalmine.local.environment import component_environment, python_command
-from coalmine.local.kube import http_ok
 from coalmine.local.layout import CONTROLLER
 
 if TYPE_CHECKING:
@@ -77,44 +72,6 @@ class Places:
         return {"notifications": notifications, "commitStatus": {"hosts": [host]}}
 
 
-class Controller:
-    """In place of the cluster's own: one that tells."""
-
-    def __init__(self, cluster: LocalCluster, config: Path) -> None:
-        layout = cluster.layout
-        self._health = _free()
-        self._log, self._record = layout.log("telling"), layout.record("telling")
-        self._command = (
-            *python_command(), "coalmine", "controller", "run", f"--kubeconfig={layout.kubeconfig(CONTROLLER)}",
-            f"--mesh-url={cluster.mesh_url}", f"--health-address={self._health}", f"--config={config}",
-        )  # fmt: skip
-        self.start()
-
-    def start(self) -> None:
-        processes.start(self._command, log=self._log, record=self._record, env=component_environment(os.environ))
-
-    @property
-    def ready(self) -> bool:
-        assert processes.living(self._record), self._log.read_text()
-        return http_ok(f"http://{self._health}/readyz")
-
-    def kill(self) -> None:
-        """kill -9, and a new one."""
-        if record := processes.living(self._record):
-            processes.end(record, first=signal.SIGKILL, grace=10)
-        self.start()
-
-    def end(self) -> None:
-        if record := processes.living(self._record):
-            assert processes.end(record, grace=30), "it did not end by itself"
-
-
-def _free() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{found.getsockname()[1]}"
-
-
 @pytest.fixture
 def places(tmp_path: Path) -> Iterator[Places]:
     places = Places(tmp_path)
@@ -126,11 +83,12 @@ def places(tmp_path: Path) -> Iterator[Places]:
 def controller(stack: LocalCluster, places: Places, tmp_path: Path) -> Iterator[Controller]:
     (tmp_path / "controller.yaml").write_text(yaml.safe_dump(places.configuration()))
     stack.stop(CONTROLLER)
-    made = Controller(stack, tmp_path / "controller.yaml")
+    made = Controller(stack, "telling", f"--config={tmp_path / 'controller.yaml'}")
+    made.start()
     try:
         yield made
     finally:
-        made.end()
+        made.stop()
         stack.start(CONTROLLER)
 
 
@@ -170,7 +128,7 @@ def test_every_transition_is_told_once_while_controllers_are_killed_and_a_place_
     shop: Any, controller: Controller, places: Places
 ) -> None:
     places.discord.trouble.next, places.discord.trouble.retry_after = ["429"] * 10_000, "3"
-    shop.until(lambda: controller.ready)
+    shop.until(controller.becomes_ready)
     shop.open(steps=STEPS, analysis={"enabled": False, "minStepDuration": "2s"})
 
     # One that is taken back. Two places have taken a message and not answered when the controller is killed.
@@ -181,9 +139,9 @@ def test_every_transition_is_told_once_while_controllers_are_killed_and_a_place_
     shop.annotate("abort")
     assert places.events.holds.wait(120)
     assert places.teams.holds.wait(120)
-    controller.kill()
+    controller.kill_and_start()
     shop.until(lambda: shop.state == "RolledBack")
-    controller.kill()  # once more, wherever its couriers are
+    controller.kill_and_start()  # once more, wherever its couriers are
     shop.until(lambda: not any(owed for sink, owed in _owed(shop).items() if sink != "discord"))
     assert places.github.states(BAD) == ["pending", "failure"]
     owed = {*_owed(shop)["discord"], *_not_sent(shop, "discord")}  # one that was on its way at a kill is not sent again
@@ -194,7 +152,7 @@ def test_every_transition_is_told_once_while_controllers_are_killed_and_a_place_
     _release(shop, "v3", GOOD, places)
     shop.until(lambda: shop.state == "Paused")
     shop.until(lambda: not any(_owed(shop).values()))
-    controller.kill()
+    controller.kill_and_start()
     shop.annotate("resume")
     shop.until(lambda: shop.status["phase"] == "Healthy")
     shop.until(lambda: not any(_owed(shop).values()))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,10 +10,8 @@ import yaml
 from doubles.slack import People
 from doubles.slack.server import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET
 from doubles.slack.thread import SlackInThread
+from running.controllers import Controller
 
-from coalmine.local import processes
-from coalmine.local.environment import component_environment, python_command
-from coalmine.local.kube import http_ok
 from coalmine.local.layout import CONTROLLER
 
 if TYPE_CHECKING:
@@ -33,45 +28,6 @@ STEPS = [
     {"setWeight": 50},
     {"pause": {}},
 ]
-
-
-class Controller:
-    """The cluster's controller with Slack."""
-
-    def __init__(self, cluster: LocalCluster, config: Path) -> None:
-        layout = cluster.layout
-        self._health, self.http = _free(), _free()
-        self.log, self._record = layout.log("with-slack"), layout.record("with-slack")
-        self._command = (
-            *python_command(), "coalmine", "controller", "run", f"--kubeconfig={layout.kubeconfig(CONTROLLER)}",
-            f"--mesh-url={cluster.mesh_url}", f"--health-address={self._health}", f"--http-address={self.http}",
-            f"--config={config}",
-        )  # fmt: skip
-        self.start()
-
-    def start(self) -> None:
-        processes.start(self._command, log=self.log, record=self._record, env=component_environment(os.environ))
-
-    @property
-    def ready(self) -> bool:
-        assert processes.living(self._record), self.log.read_text()
-        return http_ok(f"http://{self._health}/readyz")
-
-    def kill(self) -> None:
-        """kill -9, and a new one."""
-        if record := processes.living(self._record):
-            processes.end(record, first=signal.SIGKILL, grace=10)
-        self.start()
-
-    def end(self) -> None:
-        if record := processes.living(self._record):
-            assert processes.end(record, grace=30), "it did not end by itself"
-
-
-def _free() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{found.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -97,11 +53,12 @@ def controller(stack: LocalCluster, slack: SlackInThread, tmp_path: Path) -> Ite
     }
     (tmp_path / "controller.yaml").write_text(yaml.safe_dump({"slack": settings}))
     stack.stop(CONTROLLER)
-    made = Controller(stack, tmp_path / "controller.yaml")
+    made = Controller(stack, "with-slack", f"--config={tmp_path / 'controller.yaml'}")
+    made.start()
     try:
         yield made
     finally:
-        made.end()
+        made.stop()
         stack.start(CONTROLLER)
 
 
@@ -147,7 +104,7 @@ class Channel:
 
 def test_a_release_is_told_and_steered_in_slack_while_controllers_are_killed(shop, slack, controller):
     channel = Channel(slack, shop)
-    shop.until(lambda: controller.ready)
+    shop.until(controller.becomes_ready)
     shop.open(steps=STEPS, analysis={"enabled": False, "minStepDuration": "1s"})
     assert channel.workspace.top() == []
     # Slack takes the first message and the answer is lost: it is found again.
@@ -162,16 +119,16 @@ def test_a_release_is_told_and_steered_in_slack_while_controllers_are_killed(sho
     ]
     assert shop.status["approval"]["missing"] == 1
 
-    controller.kill()
-    shop.until(lambda: controller.ready and slack.slack.connections > 0)
+    controller.kill_and_start()
+    shop.until(lambda: controller.becomes_ready() and slack.slack.connections > 0)
     first, second = channel.click("U0ANN", "Approve"), channel.click("U0ANN", "Approve")
     assert channel.confirm(first, "it rings").endswith("the gate is passed")
     assert "was not done" in channel.confirm(second)
     shop.until(lambda: shop.status["phase"] == "Paused")
     assert shop.weight == 50
 
-    controller.kill()
-    shop.until(lambda: controller.ready)
+    controller.kill_and_start()
+    shop.until(controller.becomes_ready)
     channel.await_button("Roll back")
     signed = People(slack.slack, f"http://{controller.http}/slack/interactive")
     view = channel.click("U0OPS", "Roll back", signed)

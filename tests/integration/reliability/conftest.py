@@ -24,6 +24,8 @@ from mesh.wiring.kube import Kube
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from reading.objects import Objects
+
     from coalmine.local.cluster import LocalCluster
     from coalmine.local.kube import Kubectl
 
@@ -75,17 +77,18 @@ def deployment(name: str, version: str, replicas: int) -> list[dict[str, Any]]:
 class Bench:
     """The namespace, and what happens to it."""
 
-    def __init__(self, cluster: LocalCluster, kubectl: Kubectl, namespace: str) -> None:
+    def __init__(self, cluster: LocalCluster, kubectl: Kubectl, live: Objects, namespace: str) -> None:
         self.cluster = cluster
         self.kubectl = kubectl
         self.namespace = namespace
+        self.live = live
         self._address = ""
 
     def apply(self, *manifests: dict[str, Any]) -> None:
         self.kubectl("apply", "-n", self.namespace, "-f", "-", stdin=yaml.safe_dump_all(manifests))
 
     def pods(self, app: str) -> list[dict[str, Any]]:
-        return json.loads(self.kubectl("get", "pods", "-n", self.namespace, "-l", f"app={app}", "-o", "json"))["items"]
+        return self.live.pods(self.namespace, f"app={app}")
 
     def available(self) -> None:
         self.kubectl("rollout", "status", "deploy", "-n", self.namespace, "--timeout=120s")
@@ -129,7 +132,7 @@ class Bench:
         os.environ.pop("COALMINE_CERTIFICATE_SECONDS", None)
         await asyncio.to_thread(self.cluster.restart, MESH)
         soon = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
-        found = [pod for app in APPS for pod in self.pods(app) if "deletionTimestamp" not in pod["metadata"]]
+        found = [pod for app in APPS for pod in self.pods(app)]
         async with asyncio.timeout(120):
             for address in [pod["status"]["podIP"] for pod in found]:
                 while True:
@@ -217,7 +220,7 @@ def cluster(own_cluster: LocalCluster) -> LocalCluster:
 
 
 @pytest.fixture(scope="module")
-def bench(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Bench]:
+def bench(cluster: LocalCluster, kubectl: Kubectl, live: Objects) -> Iterator[Bench]:
     before = os.environ.get("COALMINE_CERTIFICATE_SECONDS")
     os.environ["COALMINE_CERTIFICATE_SECONDS"] = str(CERTIFICATE_SECONDS)
     cluster.stop(MESH)
@@ -226,7 +229,7 @@ def bench(cluster: LocalCluster, kubectl: Kubectl) -> Iterator[Bench]:
     kubectl("create", "namespace", namespace)
     kubectl("label", "namespace", namespace, "coalmine.dev/inject=enabled")
     kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=120s")
-    bench = Bench(cluster, kubectl, namespace)
+    bench = Bench(cluster, kubectl, live, namespace)
     strict = {"mtls": {"mode": "STRICT"}}
     # Handshakes among the requests, so that certificates are looked at all the time.
     pool = {"connectionPool": {"http": {"maxRequestsPerConnection": 5}}}

@@ -26,6 +26,8 @@ from coalmine.local.layout import MESH
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from reading.objects import Objects
+
     from coalmine.local.cluster import LocalCluster
     from coalmine.local.kube import Kubectl
 
@@ -141,10 +143,11 @@ class Collector:
 class Traced:
     """A namespace with pods ``caller``, ``payment`` and ``ledger``."""
 
-    def __init__(self, kubectl: Kubectl, namespace: str, cluster: LocalCluster) -> None:
+    def __init__(self, kubectl: Kubectl, live: Objects, namespace: str, cluster: LocalCluster) -> None:
         self.kubectl = kubectl
         self.namespace = namespace
         self.cluster = cluster
+        self.live = live
 
     def apply(self, *manifests: dict[str, Any]) -> None:
         self.kubectl("apply", "-n", self.namespace, "-f", "-", stdin=yaml.safe_dump_all(manifests))
@@ -171,8 +174,7 @@ class Traced:
         )
 
     def pod(self, app: str) -> dict[str, Any]:
-        found = json.loads(self.kubectl("get", "pods", "-l", f"app={app}", "-n", self.namespace, "-o", "json"))
-        return next(p for p in found["items"] if "deletionTimestamp" not in p["metadata"])
+        return self.live.pods(self.namespace, f"app={app}")[0]
 
     def sampling(self, percent: float, **rule: Any) -> None:
         """Write the namespace's Telemetry."""
@@ -215,7 +217,7 @@ def cluster(own_cluster: LocalCluster) -> LocalCluster:
 
 
 @pytest.fixture(scope="module")
-def traced(cluster: LocalCluster, kubectl: Kubectl, collector: Collector) -> Iterator[Traced]:
+def traced(cluster: LocalCluster, kubectl: Kubectl, live: Objects, collector: Collector) -> Iterator[Traced]:
     """The pods, under a control plane that has been told of the collector."""
     before = {name: os.environ.get(name) for name in VARIABLES}
     os.environ.update(dict(zip(VARIABLES, (collector.address, "100"), strict=True)))
@@ -225,7 +227,7 @@ def traced(cluster: LocalCluster, kubectl: Kubectl, collector: Collector) -> Ite
     kubectl("create", "namespace", namespace)
     kubectl("label", "namespace", namespace, "coalmine.dev/inject=enabled")
     kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=120s")
-    made = Traced(kubectl, namespace, cluster)
+    made = Traced(kubectl, live, namespace, cluster)
     for name in ("payment", "caller", "ledger"):
         made.deploy(name)
     kubectl("wait", "deploy", "--all", "--for=condition=Available", "-n", namespace, "--timeout=120s")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from running.controllers import Controller
 
-from coalmine.local import processes
-from coalmine.local.binaries.obtain import obtain
-from coalmine.local.components import Programs, commands
-from coalmine.local.environment import component_environment, envoy_program, python_command
-from coalmine.local.kube import Api, http_ok
+from coalmine.local.kube import Api
 from coalmine.local.layout import CONTROLLER
-from coalmine.local.progress import SilentProgress
 from rollouts.core.machine import Event, State, advance
 
 if TYPE_CHECKING:
@@ -29,82 +23,26 @@ LEASE = "/apis/coordination.k8s.io/v1/namespaces/default/leases/coalmine-control
 MANAGER = "coalmine"
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-class Replica:
-    """One controller that stands for election."""
-
-    def __init__(self, cluster: LocalCluster, name: str) -> None:
-        layout = cluster.layout
-        found = obtain(SilentProgress())
-        programs = Programs(found.etcd, found.apiserver, found.controller_manager, envoy_program(), python_command())
-        self.name = name
-        self.log, self.record = layout.log(name), layout.record(name)
-        self._health = f"127.0.0.1:{free_port()}"
-        self._command = (
-            *commands(layout, cluster.settings, programs)[CONTROLLER],
-            f"--health-address={self._health}",
-            f"--webhook-address=127.0.0.1:{free_port()}",
-            f"--http-address=127.0.0.1:{free_port()}",
-            f"--lease-seconds={LEASE_SECONDS}",
-            "--leader-elect",
-            "--verbose",
-        )
-
-    @property
-    def pid(self) -> int | None:
-        living = processes.living(self.record)
-        return living.pid if living else None
-
-    @property
-    def ready(self) -> bool:
-        return http_ok(f"http://{self._health}/readyz")
-
-    def start(self) -> None:
-        if self.pid is None:
-            processes.start(self._command, log=self.log, record=self.record, env=component_environment(os.environ))
-
-    def signal(self, number: signal.Signals) -> None:
-        if (pid := self.pid) is not None:
-            os.kill(pid, number)
-
-    def kill(self) -> None:
-        """kill -9, also of a stopped one."""
-        if record := processes.living(self.record):
-            processes.end(record, first=signal.SIGKILL, grace=10)
-
-    def stop(self) -> None:
-        """SIGTERM."""
-        if record := processes.living(self.record):
-            assert processes.end(record, grace=30), f"{self.name} did not end by itself"
-
-    def lines(self, since: int = 0) -> list[str]:
-        return self.log.read_text(errors="replace")[since:].splitlines() if self.log.exists() else []
-
-
 class Controllers:
     """Two of them, of which one leads."""
 
     def __init__(self, cluster: LocalCluster) -> None:
         self.api = Api(cluster.server, cluster.layout.pki)
-        self.replicas = [Replica(cluster, f"controller-{letter}") for letter in "ab"]
+        args = (f"--lease-seconds={LEASE_SECONDS}", "--leader-elect", "--verbose")
+        self.replicas = [Controller(cluster, f"controller-{letter}", *args) for letter in "ab"]
 
     @property
     def holder(self) -> str:
         return str(((self.api.get(LEASE) or {}).get("spec") or {}).get("holderIdentity") or "")
 
     @property
-    def leader(self) -> Replica | None:
+    def leader(self) -> Controller | None:
         """The one whose process holds the Lease; None while that process is gone."""
         parts = self.holder.split("_")
         return next((r for r in self.replicas if len(parts) > 1 and str(r.pid) == parts[1]), None)
 
     @property
-    def standby(self) -> Replica:
+    def standby(self) -> Controller:
         return next(r for r in self.replicas if r is not self.leader)
 
     def all_up(self) -> None:
