@@ -49,12 +49,13 @@ class Evidence:
         canary_count: Canary attempts that were judged.
         baseline_count: Baseline attempts that were judged.
         difference: Estimated difference or ratio, in the metric's own terms.
-        interval: Anytime-valid interval of ``difference`` at 99 %; None while unbounded.
+        interval: Anytime-valid interval of ``difference``; None while unbounded. Its lower end is as sure as a rollback has to
+            be (99.5 % by default), its upper end as a promotion (95 %).
         rollback_e: E-value against "within the margin": the rollback wealth. Rolls back at ``rollback_at``.
         rollback_at: The threshold for ``rollback_e``.
         promote_e: E-value against "worse by the margin or more". Promotes at ``promote_at``.
         promote_at: The threshold for ``promote_e``.
-        words: One sentence, e.g. ``canary 5.1 % errors of 1,204 requests, baseline 0.1 % of 10,911; worse by ≥ 3.9 points, 99 % confidence at any time``.
+        words: One sentence, e.g. ``canary 5.1 % errors of 1,204 requests, baseline 0.1 % of 10,911; worse by ≥ 3.9 points, 99.5 % confidence at any time``.
     """
 
     metric: str

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["difference_interval", "interval_of", "rejected_up_to"]
+__all__ = ["at_least", "at_most", "difference_interval", "rejected_up_to"]
 
 
 def difference_interval(
@@ -41,27 +41,34 @@ def difference_interval(
     both = (canary_n > 0) & (baseline_n > 0)
     canary, baseline, canary_n, baseline_n = canary[both], baseline[both], canary_n[both], baseline_n[both]
     free, price = priced(canary, baseline, canary_n, baseline_n, GRID)
-    return interval_of(free.sum(axis=0) / dispersion, price.sum(axis=0) / dispersion, alpha=alpha)
+    sums = free.sum(axis=0) / dispersion, price.sum(axis=0) / dispersion
+    return at_least(*sums, alpha / 2.0), at_most(*sums, alpha / 2.0)
 
 
-def interval_of(free: Array, price: Array, *, alpha: float = 0.01) -> tuple[float, float]:
-    """As ``difference_interval``, from sums over the strata.
+def at_least(free: Array, price: Array, alpha: float) -> float:
+    """Anytime-valid lower bound of a difference of shares, from sums over the strata.
 
     Args:
-        free: Log wealth of each bet of the grid without an absolute margin.
+        free: Log wealth of each bet of the grid without an absolute margin, against a ratio r of the shares (``priced``).
         price: What an absolute margin of 1 takes from each.
-        alpha: Probability that the interval ever misses the true difference.
+        alpha: Probability that the bound is ever above canary's share less r times the baseline's.
     """
-    goal = float(np.log(2.0 / alpha))
-    up, down = (np.isfinite(stakes) for stakes in (LOG_STAKES_WORSE, LOG_STAKES_BETTER))
+    goal, up = -float(np.log(alpha)), np.isfinite(LOG_STAKES_WORSE)
 
-    def worse(margin: Array) -> NDArray[np.bool_]:
+    def refuted(margin: Array) -> NDArray[np.bool_]:
         return np.asarray(log_mean(free[up] - price[up] * margin[:, None], LOG_STAKES_WORSE[up]) >= goal)
 
-    def better(margin: Array) -> NDArray[np.bool_]:
+    return rejected_up_to(refuted, -1.0, 1.0)
+
+
+def at_most(free: Array, price: Array, alpha: float) -> float:
+    """Anytime-valid upper bound; see ``at_least``. It is below a margin exactly when promotion's evidence is 1 / alpha."""
+    goal, down = -float(np.log(alpha)), np.isfinite(LOG_STAKES_BETTER)
+
+    def refuted(margin: Array) -> NDArray[np.bool_]:
         return np.asarray(log_mean(free[down] + price[down] * margin[:, None], LOG_STAKES_BETTER[down]) >= goal)
 
-    return rejected_up_to(worse, -1.0, 1.0), -rejected_up_to(better, -1.0, 1.0)
+    return -rejected_up_to(refuted, -1.0, 1.0)
 
 
 def rejected_up_to(

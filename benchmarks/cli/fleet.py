@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAMESPACES = 50
-WORDS = "canary 0.12 % errors of 1,204 requests, baseline 0.11 % of 10,911; worse by at most 0.3 points, 99 % confidence at any time"
+WORDS = "canary 0.12 % errors of 1,204 requests, baseline 0.11 % of 10,911; worse by at most 0.3 points, 95 % confidence at any time"
 PHASES = ("Healthy",) * 8 + ("Progressing", "AwaitingApproval")
 
 

@@ -74,7 +74,8 @@ class EvidenceStatus(Resource):
         Field(
             min_length=2,
             max_length=2,
-            description="Where the difference lies with 99 % confidence, however often one looks.",
+            description="Where the difference lies, however often one looks: the lower end as sure as a rollback has to be, "
+            "the upper end as a promotion.",
         ),
     ] = None
     rollback_e: Annotated[float, Field(description="Evidence (e-value) that the canary is worse.")] = 1.0

@@ -52,7 +52,7 @@ QUESTION: Final = {
 EVIDENCE: Final = [
     {
         "metric": "errors",
-        "words": "canary 0.08 % errors of 2,412 requests, baseline 0.09 % of 21,704; within 0.5 points, 99 % confidence",
+        "words": "canary 0.08 % errors of 2,412 requests, baseline 0.09 % of 21,704; worse by at most 0.24 points, 95 % confidence at any time",
         "canary": 0.00083,
         "baseline": 0.00092,
         "canaryCount": 2412,
@@ -62,7 +62,7 @@ EVIDENCE: Final = [
     },
     {
         "metric": "latency",
-        "words": "p99 61.3 ms, baseline 58.1 ms; slower by at most 9 %, 99 % confidence",
+        "words": "canary p99 61 ms of 2,412 requests, baseline 58 ms of 21,704; slower by at most 9 %, 95 % confidence at any time",
         "canary": 61.3,
         "baseline": 58.1,
         "promoteE": 27.0,

@@ -1,5 +1,5 @@
 /**
- * The evidence as a picture: where the difference between the versions lies, with 99 % confidence however often one looks.
+ * The evidence as a picture: where the difference between the versions lies, however often one looks.
  *
  * The band closes in as requests come. The release may go on when the whole band is below the margin; it is taken back when
  * the whole band is above what nobody minds.

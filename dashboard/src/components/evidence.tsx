@@ -103,8 +103,8 @@ export const EvidenceCard = ({ page, range }: { page: RolloutPage; range: [numbe
           {drawn ? (
             <>
               <p class="small muted">
-                Canary against stable: where the difference lies, 99 % sure however often one looks. Promotion needs the whole band
-                below the margin.
+                Canary against stable: where the difference lies, however often one looks. Promotion needs the whole band below the
+                margin{evidence.promoteAt > 1 && `, ${percent(1 - 1 / evidence.promoteAt)} sure`}.
               </p>
               <Suspense fallback={<div class="plot" style={{ height: "290px" }} />}>
                 <EvidencePicture key={evidence.metric} evidence={evidence} columns={columns} series={series} range={range} />

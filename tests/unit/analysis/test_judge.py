@@ -217,7 +217,7 @@ def test_words_hold_the_counts_and_the_bound(release):
     assert "% errors of 1," in words
     assert "baseline 0.055 % of 1" in words
     assert "worse by ≥" in words
-    assert words.endswith("points, 99 % confidence at any time")
+    assert words.endswith("points, 99.5 % confidence at any time")
     slow = metric(release(slow=(2.0,), seconds=60).look(), "latency").words
     assert "canary p99" in slow
     assert "slower by ≥" in slow
@@ -314,3 +314,17 @@ def test_a_policy_that_judges_nothing_says_so(release):
     )
     assert verdict.decision is Decision.CONTINUE
     assert "judges neither" in verdict.summary
+
+
+def test_the_interval_is_below_the_margin_when_that_is_what_promotes(release):
+    errors = ErrorPolicy(absolute=0.004)
+    at_risk = release(rps=50, errors=0.01, canary_errors=(0.01,), seconds=400, stable=4)
+    case = replace(at_risk, policy=Policy(at_risk.policy.bounds_ms, errors=errors, latency=None))
+    windows = case.windows()
+    sides = set()
+    for seconds in range(20, 400, 20):
+        found = metric(case.look(windows[:seconds], now=case.steps[0] + seconds), "errors")
+        below = found.interval[1] <= (errors.ratio - 1) * found.baseline + errors.absolute
+        assert below == (found.promote_e >= found.promote_at), f"{seconds} s: {found}"
+        sides.add(below)
+    assert sides == {True, False}

@@ -21,7 +21,7 @@ def draw(renderable: RenderableType, width: int = 110) -> str:
     return capture.get()
 
 
-WORDS = "canary 5.1 % errors of 1,204 requests, baseline 0.1 % of 10,911; worse by ≥ 3.9 points, 99 % confidence at any time"
+WORDS = "canary 5.1 % errors of 1,204 requests, baseline 0.1 % of 10,911; worse by ≥ 3.9 points, 99.5 % confidence at any time"
 ERRORS = EvidenceStatus(metric="errors", words=WORDS, rollback_e=34, rollback_at=200, promote_e=0.1, promote_at=20)
 GROSS = EvidenceStatus(metric="gross-errors", words="gross words", rollback_e=1, rollback_at=2000)
 SCENE = Scene(
