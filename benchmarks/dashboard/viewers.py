@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,17 +101,24 @@ class Api:
 
     async def watch(self) -> None:
         """Take in statuses until cancelled."""
-        async with self._session.get(
-            f"{GROUP}/rollouts", params={"watch": "1"}, timeout=aiohttp.ClientTimeout()
-        ) as answer:
-            async for line in answer.content:
-                body = json.loads(line)["object"]
-                name, observed = body["metadata"]["name"], (body.get("status") or {}).get("observedGeneration", 0)
-                self.decided[name] = observed
-                generation, decided = self._waiting.get(name, (0, None))
-                if decided is not None and observed >= generation and not decided.done():
-                    del self._waiting[name]
-                    decided.set_result(time.monotonic())
+        while True:
+            params, forever = {"watch": "1"}, aiohttp.ClientTimeout()
+            async with self._session.get(f"{GROUP}/rollouts", params=params, timeout=forever) as answer:
+                if answer.status == HTTPStatus.TOO_MANY_REQUESTS:  # the kind is new: its storage is made
+                    await asyncio.sleep(0.1)
+                    continue
+                answer.raise_for_status()
+                await self._follow(answer.content)
+
+    async def _follow(self, lines: aiohttp.StreamReader) -> None:
+        async for line in lines:
+            body = json.loads(line)["object"]
+            name, observed = body["metadata"]["name"], (body.get("status") or {}).get("observedGeneration", 0)
+            self.decided[name] = observed
+            generation, decided = self._waiting.get(name, (0, None))
+            if decided is not None and observed >= generation and not decided.done():
+                del self._waiting[name]
+                decided.set_result(time.monotonic())
 
 
 @contextlib.asynccontextmanager
@@ -121,9 +129,12 @@ async def connect(kubeconfig: Path) -> AsyncIterator[Api]:
     trust = ssl.create_default_context(cafile=found.ssl_ca_cert)
     trust.load_cert_chain(found.cert_file, found.key_file)
     connector = aiohttp.TCPConnector(ssl=trust)
-    async with aiohttp.ClientSession(found.host, connector=connector, read_bufsize=2**22) as session:
+    async with (
+        aiohttp.ClientSession(found.host, connector=connector, read_bufsize=2**22) as session,
+        asyncio.TaskGroup() as group,
+    ):
         api = Api(session)
-        watching = asyncio.create_task(api.watch())
+        watching = group.create_task(api.watch())
         yield api
         watching.cancel()
 
