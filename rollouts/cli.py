@@ -11,9 +11,9 @@ import click
 import yaml
 
 from crds.logs import FORMATS, LogFormat, configure
-from rollouts.api.admission import Hold, policy_objects
-from rollouts.api.floors import AUTOSCALERS, floor_policy_objects
-from rollouts.api.stamps import guard_objects, stamp_policy_objects
+from rollouts.api.admission import Hold
+from rollouts.api.floors import AUTOSCALERS
+from rollouts.api.installed import every_policy
 
 __all__ = ["controller"]
 
@@ -42,13 +42,7 @@ def policy(version: str) -> None:
 
     A controller that watches the whole cluster installs them itself; one with --namespace does not.
     """
-    objects = [
-        *policy_objects(version),
-        *floor_policy_objects(version),
-        *guard_objects(),
-        *stamp_policy_objects(version),
-    ]
-    click.echo(yaml.safe_dump_all(objects, sort_keys=False), nl=False)
+    click.echo(yaml.safe_dump_all(every_policy(version), sort_keys=False), nl=False)
 
 
 @controller.command()

@@ -9,6 +9,7 @@ from coalmine.doctor.cluster import contains, items, names
 from coalmine.doctor.results import Result, failed, passed, unseen, warned
 from coalmine.kubectl import AbsentError, ForbiddenError, KubectlError
 from rollouts.api.admission import HOLD_NAME, policy_objects
+from rollouts.api.author import author_policy_objects
 from rollouts.api.names import FIELD_MANAGER, ROLLOUT_LABEL
 from rollouts.api.stamps import guard_objects, stamp_policy_objects
 
@@ -79,7 +80,8 @@ def _webhook(look: Look) -> bool:
 def approvals(look: Look) -> list[Result]:
     """Does the API server write down who decided, and refuse what is forged?"""
     try:
-        stamps = [] if _webhook(look) else stamp_policy_objects(look.policy_version or "v1")
+        version = look.policy_version or "v1"
+        stamps = [] if _webhook(look) else [*stamp_policy_objects(version), *author_policy_objects(version)]
         absent, other = _compare(look, [*guard_objects(), *stamps])
     except ForbiddenError:
         return [unseen("approvals", "whether they are guarded cannot be seen (get validatingadmissionpolicies)")]

@@ -22,7 +22,7 @@ from rollouts.api.policies import (
     HELD_DEPLOYMENTS,
     LABELS,
     MANAGER,
-    WEBHOOK_TIMEOUT_SECONDS,
+    WEBHOOK,
     bound,
 )
 
@@ -120,16 +120,12 @@ def webhook_objects(client_config: Mapping[str, Any]) -> list[dict[str, Any]]:
         client_config: Where the webhook is: ``url`` (it ends in ``HOLD_PATH``) or ``service``, and ``caBundle`` in base64.
     """
     webhook = {
+        **WEBHOOK,
         "name": HOLD_NAME,
-        "admissionReviewVersions": ["v1"],
         "clientConfig": dict(client_config),
-        "failurePolicy": "Fail",
-        "matchPolicy": "Equivalent",
         "objectSelector": HELD_DEPLOYMENTS,
         "reinvocationPolicy": "IfNeeded",
         "rules": [DEPLOYMENT_UPDATES],
-        "sideEffects": "None",
-        "timeoutSeconds": WEBHOOK_TIMEOUT_SECONDS,
         # The API server asks the webhook only about what it may have to hold: scaling works while the controller is down.
         # Servers before 1.27 ignore this, and the webhook answers the same.
         "matchConditions": [_HELD],

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rollouts.api.names import GROUP, VERSION
-from rollouts.api.policies import bound
+from rollouts.api.policies import WEBHOOK, bound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,14 +94,12 @@ def floor_webhook(client_config: Mapping[str, Any], autoscalers: Sequence[str] =
         autoscalers: Users whose scaling down is held.
     """
     return {
+        **WEBHOOK,
         "name": FLOOR_NAME,
-        "admissionReviewVersions": ["v1"],
         "clientConfig": dict(client_config),
         "failurePolicy": "Ignore",
-        "matchPolicy": "Equivalent",
         "reinvocationPolicy": "IfNeeded",
         "rules": [_SCALE_UPDATES],
-        "sideEffects": "None",
         "timeoutSeconds": _TIMEOUT_SECONDS,
         "matchConditions": _conditions(autoscalers),
     }

@@ -15,12 +15,14 @@ __all__ = [
     "HELD_DEPLOYMENTS",
     "LABELS",
     "MANAGER",
-    "WEBHOOK_TIMEOUT_SECONDS",
+    "WEBHOOK",
+    "annotation",
+    "annotations_of",
     "bound",
+    "expect_update",
 ]
 
 ADMISSION_GROUP: Final = "admissionregistration.k8s.io"
-WEBHOOK_TIMEOUT_SECONDS: Final = 5
 LABELS: Final = {"app.kubernetes.io/part-of": "coalmine"}
 MANAGER: Final = "has(request.options) && has(request.options.fieldManager) ? request.options.fieldManager : ''"
 """CEL: the request's field manager. Put it in brackets."""
@@ -38,6 +40,41 @@ DEPLOYMENT_UPDATES: Final = {
     "operations": ["UPDATE"],
     "scope": "Namespaced",
 }
+
+
+WEBHOOK: Final = {
+    "admissionReviewVersions": ["v1"],
+    "failurePolicy": "Fail",
+    "matchPolicy": "Equivalent",
+    "sideEffects": "None",
+    "timeoutSeconds": 5,
+}
+"""What every webhook has that must not be got around."""
+
+
+def annotation(of: str, key: str) -> str:
+    """Return the CEL of an annotation's value; empty where there is none."""
+    return f"{of}.metadata.?annotations[?'{key}'].orValue('')"
+
+
+def annotations_of(obj: Mapping[str, Any]) -> dict[str, str]:
+    """Return an object's annotations."""
+    return dict(obj["metadata"].get("annotations") or {})
+
+
+def expect_update(request: Mapping[str, Any], plural: str) -> None:
+    """Check that a webhook is asked about updates of what it is for.
+
+    Raises:
+        ValueError: It is something else: the webhook configuration is not ours.
+    """
+    resource = (request.get("resource") or {}).get("resource")
+    if request.get("operation") != "UPDATE" or resource != plural or request.get("subResource"):
+        msg = (
+            f"asked about {request.get('operation')} of {resource} where updates of {plural} are meant: correct the rules of "
+            "the MutatingWebhookConfiguration"
+        )
+        raise ValueError(msg)
 
 
 def bound(

@@ -5,8 +5,6 @@ A user approves by a patch (``coalmine.dev/approve=now``). While a gate is open,
 This is done by a MutatingAdmissionPolicy where the API server has them, else by our webhook. A ValidatingAdmissionPolicy
 then looks at what is to be stored: an entry can only be the writer's own, and where the gate asks who decides, the API
 server's authorizer must allow them the verb ``approve``. Only who has the verb ``decide``, the controller, writes for others.
-
-Beside it, admission notes on a labelled Deployment who changed its pod template, for gates that exclude the author.
 """
 
 from __future__ import annotations
@@ -17,17 +15,14 @@ from rollouts.api.approval import Verdict, Via
 from rollouts.api.names import (
     APPROVE_ANNOTATION,
     APPROVE_VERB,
-    CHANGED_BY_ANNOTATION,
     COMMENT_ANNOTATION,
     DECIDE_VERB,
     DECISIONS_ANNOTATION,
-    FIELD_MANAGER,
     GROUP,
     PLURAL,
     REJECT_ANNOTATION,
-    ROLLOUT_LABEL,
 )
-from rollouts.api.policies import DEPLOYMENT_UPDATES, HELD_DEPLOYMENTS, MANAGER, WEBHOOK_TIMEOUT_SECONDS, bound
+from rollouts.api.policies import MANAGER, WEBHOOK, annotation, annotations_of, bound, expect_update
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,20 +30,15 @@ if TYPE_CHECKING:
 __all__ = [
     "APPROVALS_NAME",
     "APPROVALS_PATH",
-    "AUTHOR_NAME",
-    "AUTHOR_PATH",
     "guard_objects",
-    "stamp_author",
     "stamp_decision",
     "stamp_policy_objects",
-    "stamp_webhooks",
+    "stamp_webhook",
 ]
 
 APPROVALS_NAME: Final = f"approvals.{GROUP}"
 """Name of both policies, their bindings, and the webhook."""
-AUTHOR_NAME: Final = f"author.{GROUP}"
 APPROVALS_PATH: Final = "/approvals"
-AUTHOR_PATH: Final = "/author"
 _MOST_BYTES: Final = 64 * 1024
 _ROLLOUT_UPDATES: Final = {
     "apiGroups": [GROUP],
@@ -60,21 +50,17 @@ _ROLLOUT_UPDATES: Final = {
 _MANAGERS: Final = {"coalmine-cli": Via.CLI, "coalmine-dashboard": Via.DASHBOARD}
 
 
-def _annotation(of: str, key: str) -> str:
-    return f"{of}.metadata.?annotations[?'{key}'].orValue('')"
-
-
 def _escaped(text: str) -> str:
     return rf"""({text}).replace('\\', '\\\\').replace('"', '\\"')"""
 
 
 def _is_new(key: str) -> str:
-    new, old = _annotation("object", key), _annotation("oldObject", key)
+    new, old = annotation("object", key), annotation("oldObject", key)
     return f"({new} != '' && {new} != {old})"
 
 
-_OLD: Final = _annotation("oldObject", DECISIONS_ANNOTATION)
-_NEW: Final = _annotation("object", DECISIONS_ANNOTATION)
+_OLD: Final = annotation("oldObject", DECISIONS_ANNOTATION)
+_NEW: Final = annotation("object", DECISIONS_ANNOTATION)
 _GATE: Final = "oldObject.?status.?approval.?gate.orValue('')"
 _VARIABLES: Final = [
     {"name": "gate", "expression": _GATE},
@@ -114,7 +100,7 @@ def _entry(verdict: str) -> str:
 _REJECTS: Final = _is_new(REJECT_ANNOTATION)
 _DECIDES: Final = f"({_is_new(APPROVE_ANNOTATION)} || {_REJECTS})"
 _VERDICT: Final = f"({_REJECTS} ? '{Verdict.REJECT}' : '{Verdict.APPROVE}')"
-_COMMENT: Final = f"({_is_new(COMMENT_ANNOTATION)} ? {_annotation('object', COMMENT_ANNOTATION)} : '')"
+_COMMENT: Final = f"({_is_new(COMMENT_ANNOTATION)} ? {annotation('object', COMMENT_ANNOTATION)} : '')"
 _STAMPED: Final = f"""variables.base + {_entry(_VERDICT)} + {_escaped(_COMMENT)} + '"}}]'"""
 
 
@@ -124,7 +110,7 @@ def _restored(key: str) -> str:
     return f"""\
 (!{_is_new(key)} ? [] :
   '{key}' in oldObject.metadata.?annotations.orValue({{}})
-    ? [JSONPatch{{op: 'add', path: {path}, value: {_annotation("oldObject", key)}}}]
+    ? [JSONPatch{{op: 'add', path: {path}, value: {annotation("oldObject", key)}}}]
     : [JSONPatch{{op: 'remove', path: {path}}}])"""
 
 
@@ -148,29 +134,10 @@ _STAMP_CONDITIONS: Final = [
         "expression": f"{_NEW} == {_OLD} ? {_DECIDES} : {_NEW} == ''",
     },
 ]
-_BY: Final = _annotation("object", CHANGED_BY_ANNOTATION)
-_BY_BEFORE: Final = _annotation("oldObject", CHANGED_BY_ANNOTATION)
-_CHANGES: Final = "object.spec.template != oldObject.spec.template"
-# A Deployment that the controller lets go keeps nothing of ours. Whoever else drops the label has replaced the manifest,
-# and the hold, which may run after this, puts the label back.
-_LABELLED: Final = f"('{ROLLOUT_LABEL}' in object.metadata.?labels.orValue({{}}) || ({MANAGER}) != '{FIELD_MANAGER}')"
-_AUTHOR_CONDITION: Final = {
-    "name": "template-or-author-changes",
-    "expression": f"{_CHANGES} || ({_LABELLED} && {_BY} != {_BY_BEFORE})",
-}
-_BY_PATH: Final = f"'/metadata/annotations/' + jsonpatch.escapeKey('{CHANGED_BY_ANNOTATION}')"
-_RIGHTFUL: Final = f"({_CHANGES} ? request.userInfo.username : {_BY_BEFORE})"
-_AUTHOR: Final = f"""\
-{_RIGHTFUL} == ''
-? ('{CHANGED_BY_ANNOTATION}' in object.metadata.?annotations.orValue({{}}) ? [JSONPatch{{op: 'remove', path: {_BY_PATH}}}] : [])
-: has(object.metadata.annotations)
-  ? [JSONPatch{{op: 'add', path: {_BY_PATH}, value: {_RIGHTFUL}}}]
-  : [JSONPatch{{op: 'add', path: '/metadata/annotations', value: {{'{CHANGED_BY_ANNOTATION}': {_RIGHTFUL}}}}}]
-"""
 
 
 def stamp_policy_objects(version: str = "v1") -> list[dict[str, Any]]:
-    """Return the MutatingAdmissionPolicies that say who decided and who changed a template, with their bindings.
+    """Return the MutatingAdmissionPolicy that says who decided, with its binding.
 
     Args:
         version: Of admissionregistration.k8s.io; see ``rollouts.api.admission.policy_version``.
@@ -183,21 +150,7 @@ def stamp_policy_objects(version: str = "v1") -> list[dict[str, Any]]:
         "variables": _VARIABLES,
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": _STAMP}}],
     }
-    author = {
-        "failurePolicy": "Fail",
-        "reinvocationPolicy": "IfNeeded",
-        "matchConstraints": {
-            "matchPolicy": "Equivalent",
-            "objectSelector": HELD_DEPLOYMENTS,
-            "resourceRules": [DEPLOYMENT_UPDATES],
-        },
-        "matchConditions": [_AUTHOR_CONDITION],
-        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": _AUTHOR}}],
-    }
-    return [
-        *bound("Mutating", version, APPROVALS_NAME, stamp),
-        *bound("Mutating", version, AUTHOR_NAME, author),
-    ]
+    return bound("Mutating", version, APPROVALS_NAME, stamp)
 
 
 def _may(verb: str) -> str:
@@ -260,42 +213,20 @@ def guard_objects() -> list[dict[str, Any]]:
 # --- the same as a webhook ------------------------------------------------------------------------------------------
 
 
-def stamp_webhooks(client_configs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the webhooks that do what the MutatingAdmissionPolicies do, for the hold's configuration.
+def stamp_webhook(client_config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the webhook that does what the MutatingAdmissionPolicy does, for the hold's configuration.
 
     Args:
-        client_configs: Where they are, by path: ``url`` or ``service``, and ``caBundle`` in base64.
+        client_config: Where it is: ``url`` or ``service``, and ``caBundle`` in base64.
     """
-    common = {
-        "admissionReviewVersions": ["v1"],
-        "failurePolicy": "Fail",
-        "matchPolicy": "Equivalent",
-        "sideEffects": "None",
-        "timeoutSeconds": WEBHOOK_TIMEOUT_SECONDS,
+    return {
+        **WEBHOOK,
+        "name": APPROVALS_NAME,
+        "clientConfig": dict(client_config),
+        "reinvocationPolicy": "Never",
+        "rules": [_ROLLOUT_UPDATES],
+        "matchConditions": _STAMP_CONDITIONS,
     }
-    return [
-        {
-            **common,
-            "name": APPROVALS_NAME,
-            "clientConfig": dict(client_configs[APPROVALS_PATH]),
-            "reinvocationPolicy": "Never",
-            "rules": [_ROLLOUT_UPDATES],
-            "matchConditions": _STAMP_CONDITIONS,
-        },
-        {
-            **common,
-            "name": AUTHOR_NAME,
-            "clientConfig": dict(client_configs[AUTHOR_PATH]),
-            "reinvocationPolicy": "IfNeeded",
-            "objectSelector": HELD_DEPLOYMENTS,
-            "rules": [DEPLOYMENT_UPDATES],
-            "matchConditions": [_AUTHOR_CONDITION],
-        },
-    ]
-
-
-def _annotations(obj: Mapping[str, Any]) -> dict[str, str]:
-    return dict(obj["metadata"].get("annotations") or {})
 
 
 def _text(value: str) -> str:
@@ -312,8 +243,8 @@ def stamp_decision(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     Raises:
         ValueError: It is something else: the webhook configuration is not ours.
     """
-    _expect(request, PLURAL)
-    old, new = _annotations(request["oldObject"]), _annotations(request["object"])
+    expect_update(request, PLURAL)
+    old, new = annotations_of(request["oldObject"]), annotations_of(request["object"])
     asked = (request["oldObject"].get("status") or {}).get("approval") or {}
     before, after = old.get(DECISIONS_ANNOTATION, ""), new.get(DECISIONS_ANNOTATION, "")
     if not asked.get("gate") or (after and after != before):
@@ -351,37 +282,3 @@ def _stamped(request: Mapping[str, Any], asked: Mapping[str, Any], before: str, 
 def _via(request: Mapping[str, Any]) -> Via:
     manager = str((request.get("options") or {}).get("fieldManager") or "")
     return Via.KUBECTL if manager.startswith("kubectl") else _MANAGERS.get(manager, Via.API)
-
-
-def stamp_author(request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the JSON patch that writes down who changed a pod template; empty when it is so already.
-
-    Args:
-        request: ``AdmissionReview.request`` of an update of a labelled Deployment.
-
-    Raises:
-        ValueError: It is something else: the webhook configuration is not ours.
-    """
-    _expect(request, "deployments")
-    old, new = request["oldObject"], request["object"]
-    before, annotations = _annotations(old).get(CHANGED_BY_ANNOTATION, ""), _annotations(new)
-    changes = old["spec"]["template"] != new["spec"]["template"]
-    manager = (request.get("options") or {}).get("fieldManager")
-    if not changes and ROLLOUT_LABEL not in (new["metadata"].get("labels") or {}) and manager == FIELD_MANAGER:
-        return []
-    wanted = request["userInfo"]["username"] if changes else before
-    if annotations.get(CHANGED_BY_ANNOTATION, "") == wanted:
-        return []
-    kept = {k: v for k, v in annotations.items() if k != CHANGED_BY_ANNOTATION}
-    value = {**kept, CHANGED_BY_ANNOTATION: wanted} if wanted else kept
-    return [{"op": "add", "path": "/metadata/annotations", "value": value}]
-
-
-def _expect(request: Mapping[str, Any], plural: str) -> None:
-    resource = (request.get("resource") or {}).get("resource")
-    if request.get("operation") != "UPDATE" or resource != plural or request.get("subResource"):
-        msg = (
-            f"asked about {request.get('operation')} of {resource} where updates of {plural} are meant: correct the rules of "
-            "the MutatingWebhookConfiguration"
-        )
-        raise ValueError(msg)

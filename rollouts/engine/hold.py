@@ -6,26 +6,13 @@ import asyncio
 import base64
 from typing import TYPE_CHECKING, Any, Final
 
-from rollouts.api.admission import (
-    HOLD_NAME,
-    HOLD_PATH,
-    Hold,
-    policy_objects,
-    policy_version,
-    webhook_objects,
-)
-from rollouts.api.floors import AUTOSCALERS, FLOOR_NAME, FLOOR_PATH, floor_policy_objects, floor_webhook
+from rollouts.api.admission import HOLD_NAME, HOLD_PATH, Hold, policy_version, webhook_objects
+from rollouts.api.author import AUTHOR_NAME, AUTHOR_PATH, author_webhook
+from rollouts.api.floors import AUTOSCALERS, FLOOR_NAME, FLOOR_PATH, floor_webhook
+from rollouts.api.installed import every_policy
 from rollouts.api.names import FIELD_MANAGER, ROLLOUT_LABEL
 from rollouts.api.policies import ADMISSION_GROUP
-from rollouts.api.stamps import (
-    APPROVALS_NAME,
-    APPROVALS_PATH,
-    AUTHOR_NAME,
-    AUTHOR_PATH,
-    guard_objects,
-    stamp_policy_objects,
-    stamp_webhooks,
-)
+from rollouts.api.stamps import APPROVALS_NAME, APPROVALS_PATH, guard_objects, stamp_webhook
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -100,15 +87,7 @@ async def install_policy(api: Api, autoscalers: Sequence[str] = AUTOSCALERS) -> 
     if version is None:
         msg = "this API server has no MutatingAdmissionPolicy: use --hold webhook"
         raise ValueError(msg)
-    await _apply(
-        api,
-        [
-            *policy_objects(version),
-            *floor_policy_objects(version, autoscalers),
-            *guard_objects(),
-            *stamp_policy_objects(version),
-        ],
-    )
+    await _apply(api, every_policy(version, autoscalers))
     await api.request("DELETE", _path("v1", "MutatingWebhookConfiguration", HOLD_NAME))
 
 
@@ -124,10 +103,17 @@ async def install_webhook(api: Api, address: str, ca: bytes, autoscalers: Sequen
         autoscalers: Users who may not shrink what a release needs.
     """
     bundle = base64.b64encode(ca).decode()
-    (configuration,) = webhook_objects({"url": f"https://{address}{HOLD_PATH}", "caBundle": bundle})
-    floor = floor_webhook({"url": f"https://{address}{FLOOR_PATH}", "caBundle": bundle}, autoscalers)
-    configs = {path: {"url": f"https://{address}{path}", "caBundle": bundle} for path in (APPROVALS_PATH, AUTHOR_PATH)}
-    webhooks = [*configuration["webhooks"], floor, *stamp_webhooks(configs)]
+
+    def at(path: str) -> dict[str, str]:
+        return {"url": f"https://{address}{path}", "caBundle": bundle}
+
+    (configuration,) = webhook_objects(at(HOLD_PATH))
+    webhooks = [
+        *configuration["webhooks"],
+        floor_webhook(at(FLOOR_PATH), autoscalers),
+        stamp_webhook(at(APPROVALS_PATH)),
+        author_webhook(at(AUTHOR_PATH)),
+    ]
     await _apply(api, [*guard_objects(), {**configuration, "webhooks": webhooks}])
     if version := await served_policy_version(api):
         for kind in ("MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"):

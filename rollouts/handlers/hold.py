@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from rollouts.api.admission import HOLD_PATH, review
+from rollouts.api.author import AUTHOR_PATH, stamp_author
 from rollouts.api.floors import AUTOSCALERS, FLOOR_PATH, floor_patch
-from rollouts.api.stamps import APPROVALS_PATH, AUTHOR_PATH, stamp_author, stamp_decision
+from rollouts.api.stamps import APPROVALS_PATH, stamp_decision
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -9,10 +9,11 @@ import socket
 import pytest
 
 from rollouts.api.admission import HOLD_NAME
+from rollouts.api.author import AUTHOR_NAME
 from rollouts.api.floors import FLOOR_NAME
 from rollouts.api.names import ROLLOUT_LABEL
 from rollouts.api.policies import ADMISSION_GROUP
-from rollouts.api.stamps import APPROVALS_NAME, AUTHOR_NAME
+from rollouts.api.stamps import APPROVALS_NAME
 from rollouts.engine.hold import install_policy, install_webhook, wait_for_hold
 from rollouts.engine.kube import connect
 from rollouts.handlers.hold import make_app, serve_hold

@@ -6,9 +6,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from rollouts.api.admission import policy_objects
-from rollouts.api.floors import floor_policy_objects
-from rollouts.api.stamps import guard_objects, stamp_policy_objects
+from rollouts.api.installed import every_policy
 from rollouts.cli import controller
 
 
@@ -16,13 +14,7 @@ from rollouts.cli import controller
 def test_the_policies_are_printed_as_the_controller_would_install_it(version):
     printed = CliRunner().invoke(controller, ["policy", "--version", version])
     assert printed.exit_code == 0
-    wanted = [
-        *policy_objects(version),
-        *floor_policy_objects(version),
-        *guard_objects(),
-        *stamp_policy_objects(version),
-    ]
-    assert list(yaml.safe_load_all(printed.output)) == wanted
+    assert list(yaml.safe_load_all(printed.output)) == every_policy(version)
 
 
 @pytest.mark.parametrize("name", ["*", "shop,bank", "Shop", "-shop", ""])

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollouts.api.author import stamp_author
 from rollouts.api.names import DECISIONS_ANNOTATION
-from rollouts.api.stamps import APPROVALS_PATH, AUTHOR_PATH, stamp_author, stamp_decision, stamp_webhooks
+from rollouts.api.stamps import stamp_decision
 from rollouts.core.approvals import read_decisions
 
 GATE = "step-2.0a1b2c3d.7"
@@ -74,8 +75,3 @@ def test_what_was_decided_is_not_dropped():
 def test_another_question_is_refused(stamp):
     with pytest.raises(ValueError, match="correct the rules"):
         stamp({**request(), "resource": {"resource": "pods"}})
-
-
-def test_the_webhooks_are_where_they_are_served():
-    configs = {path: {"url": f"https://x{path}"} for path in (APPROVALS_PATH, AUTHOR_PATH)}
-    assert [w["clientConfig"]["url"] for w in stamp_webhooks(configs)] == ["https://x/approvals", "https://x/author"]
