@@ -120,9 +120,10 @@ class HookRunner:
             self._session = None
 
     def _connection(self) -> aiohttp.ClientSession:
-        """Return the connection for requests; no hook gets another's cookies."""
+        """Return the connection for requests; no hook gets another's cookies, nor waits for others to be answered."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+            connector = aiohttp.TCPConnector(limit=0)
+            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=connector)
         return self._session
 
     def _jobs(self, subject: Subject) -> OwnedJobs:

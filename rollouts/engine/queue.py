@@ -8,6 +8,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from rollouts.engine.places import Places
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -17,13 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["WorkQueue"]
 
 _LOG = logging.getLogger(__name__)
+_AT_ONCE: Final = 16
+_PLACE_SECONDS: Final = 1.0
 _BACKOFF_SECONDS: Final = (0.1, 0.3, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 class WorkQueue:
     """Runs ``reconcile(key)`` whenever a key is triggered, and when the time comes that it asked for.
 
-    Triggers that arrive during a run cause one more run afterwards, however many they are.
+    Triggers that arrive during a run cause one more run afterwards, however many they are. Few run at the same time: each
+    works for milliseconds, and while hundreds do nobody hears what the watches say.
     """
 
     def __init__(
@@ -32,6 +37,7 @@ class WorkQueue:
         on_error: Callable[[Key, Exception], None],
         meters: Meters | None = None,
         clock: Callable[[], float] = time.monotonic,
+        urgent: Callable[[Key], bool] = lambda _: False,
     ) -> None:
         """Make a queue.
 
@@ -40,11 +46,14 @@ class WorkQueue:
             on_error: Told of each failure, before the back-off.
             meters: Counts the runs.
             clock: Seconds, by which it is told how late they begin.
+            urgent: Whether somebody waits for a key's next run: it begins at once, however many there are.
         """
         self._reconcile = reconcile
         self._on_error = on_error
         self._meters = meters
         self._clock = clock
+        self._urgent = urgent
+        self._places = Places(_AT_ONCE, _PLACE_SECONDS)
         self._due: dict[Key, float] = {}
         self._wanted: dict[Key, asyncio.Event] = {}
         self._workers: dict[Key, asyncio.Task[None]] = {}
@@ -56,6 +65,8 @@ class WorkQueue:
         self._wanted.setdefault(key, asyncio.Event()).set()
         if key not in self._workers:
             self._workers[key] = asyncio.create_task(self._work(key), name=f"rollout {key[0]}/{key[1]}")
+        elif self._urgent(key):
+            self._places.hurry(key)
 
     def forget(self, key: Key) -> None:
         """End a key's worker after its present run."""
@@ -87,14 +98,12 @@ class WorkQueue:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(after):
                     await wanted.wait()
-            wanted.clear()
-            began = clock()
-            waited = began - self._due.pop(key, began)
+            wanted.set()  # it is to be run, and is not yet
             try:
-                after = await self._reconcile(key)
-                self._count(waited, clock() - began, failed=False)
+                async with self._places.take(key, urgent=self._urgent(key)):
+                    wanted.clear()
+                    after = await self._run(key)
             except Exception as error:  # noqa: BLE001 - whatever it is, the others go on and this one tries again
-                self._count(waited, clock() - began, failed=True)
                 self._on_error(key, error)
                 after = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
                 failures += 1
@@ -104,6 +113,14 @@ class WorkQueue:
             else:
                 failures = 0
 
-    def _count(self, waited: float, took: float, *, failed: bool) -> None:
-        if self._meters is not None:
-            self._meters.looked(waited=waited, took=took, failed=failed)
+    async def _run(self, key: Key) -> float | None:
+        began = self._clock()
+        waited = began - self._due.pop(key, began)
+        failed = True
+        try:
+            after = await self._reconcile(key)
+            failed = False
+        finally:
+            if self._meters is not None:
+                self._meters.looked(waited=waited, took=self._clock() - began, failed=failed)
+        return after

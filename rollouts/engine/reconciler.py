@@ -55,10 +55,12 @@ __all__ = ["Reconciler"]
 _LOG = logging.getLogger(__name__)
 _CONFLICT_SECONDS: Final = 0.1
 _QUIET_WRITE_SECONDS: Final = 1.0
+_QUIET_WRITES_A_SECOND: Final = 20
+"""Of all releases together: the API server has others to serve."""
 _MOST_EVENTS_AGE: Final = 1800.0
 _ANALYSIS_OFF: Final = Analysis(enabled=False)
 _NOISE: Final = frozenset({"message", "summary", "need", "evidence", "conditions", "budget", "problems"})
-"""Parts of the status that change while nothing happens; they are written at most once a second."""
+"""Parts of the status that change while nothing happens; they are written at most once a second, and more rarely where there are many releases."""
 
 
 class Reconciler:
@@ -117,6 +119,12 @@ class Reconciler:
         self._measuring: dict[Key, Measuring] = {}
         self._arms: dict[Key, Mapping[str, Arm]] = {}
         self._errors: dict[Key, str] = {}
+        self._asked: dict[Key, object] = {}
+
+    def urgent(self, key: Key) -> bool:
+        """Return whether people or an applier have changed a Rollout since it was looked at."""
+        body = self._cache.rollouts.get(key)
+        return body is not None and key in self._asked and self._asked[key] != _asked(body)
 
     async def reconcile(self, key: Key) -> float | None:
         """Make one pass.
@@ -128,6 +136,7 @@ class Reconciler:
         if body is None:
             await self.forget(key)
             return None
+        self._asked[key] = _asked(body)
         subject = subject_of(body)
         logs.bind(rollout="/".join(key), revision=subject.notes.target, release=subject.notes.release)
         if body["metadata"].get("deletionTimestamp") and not subject.deleting:
@@ -166,6 +175,7 @@ class Reconciler:
         self._written.pop(key, None)
         self._wrote_at.pop(key, None)
         self._errors.pop(key, None)
+        self._asked.pop(key, None)
         self._arms.pop(key, None)
         self._cap.forget(key)
         self._scaling.forget(key)
@@ -236,7 +246,8 @@ class Reconciler:
         changed = {k for k in before.keys() | after.keys() if before.get(k) != after.get(k)}
         quiet = changed <= _NOISE or _only_actual(changed, before, after)
         now = self._clock()
-        if not changed or (quiet and now - self._wrote_at.get(key, 0.0) < _QUIET_WRITE_SECONDS):
+        rest = max(_QUIET_WRITE_SECONDS, len(self._measuring) / _QUIET_WRITES_A_SECOND)
+        if not changed or (quiet and now - self._wrote_at.get(key, 0.0) < rest):
             return
         version = str(body["metadata"]["resourceVersion"])
         metadata = {k: body["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion")}
@@ -310,6 +321,12 @@ def _only_actual(changed: set[str], before: dict[str, Any], after: dict[str, Any
     share = {"actual"}
     old, new = before.get("weight", {}), after.get("weight", {})
     return {k: v for k, v in old.items() if k not in share} == {k: v for k, v in new.items() if k not in share}
+
+
+def _asked(body: Mapping[str, Any]) -> object:
+    """Return what only others change of a Rollout."""
+    metadata = body["metadata"]
+    return metadata.get("generation"), metadata.get("annotations"), metadata.get("deletionTimestamp")
 
 
 def _brief(action: object) -> str:

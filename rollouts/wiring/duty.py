@@ -90,7 +90,7 @@ class Duty:
         """Reconcile until cancelled."""
         await self._prepare()
         reconciler = self._make(self.trigger)
-        queue = WorkQueue(reconciler.reconcile, reconciler.failed, self._meters)
+        queue = WorkQueue(reconciler.reconcile, reconciler.failed, self._meters, urgent=reconciler.urgent)
         beside = asyncio.ensure_future(_nothing() if self._beside is None else self._beside())
         try:
             self._queue = queue

@@ -14,8 +14,6 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
-
 from rollouts.api.admission import Hold
 from rollouts.engine.cache import Cache
 from rollouts.engine.courier import Surroundings
@@ -34,7 +32,7 @@ from rollouts.wiring.duty import Duty
 from rollouts.wiring.health import serve_health
 from rollouts.wiring.metrics import Facts, add_metrics
 from rollouts.wiring.sinks import quiet_session
-from rollouts.wiring.sources import open_tools
+from rollouts.wiring.sources import mesh_session, open_tools
 from rollouts.wiring.telling import Telling
 from rollouts.wiring.web import Web, serve_web
 
@@ -62,7 +60,7 @@ async def run(options: Options) -> None:
     meters, cache = Meters(), Cache()
     async with contextlib.AsyncExitStack() as stack:
         kube = await stack.enter_async_context(connect(options.kubeconfig, meters.answered))
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        session = await stack.enter_async_context(mesh_session())
         identity = f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4()}"
         elector = Elector(kube, options.lease, identity) if options.lease else None  # without one, it is the only one
         writer = kube.guarded(elector.left) if elector else kube

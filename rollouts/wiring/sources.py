@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import aiohttp
+
 from analysis.api.prometheus import PrometheusCounts
 from analysis.providers.base import ConfigurationError
 from analysis.providers.opentelemetry import Receiver
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    import aiohttp
-
     from analysis.model.counts import Arm
     from analysis.providers.base import Context
     from rollouts.api.source import Asked
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from rollouts.engine.kube import Kube
     from rollouts.wiring.options import Options
 
-__all__ = ["open_tools"]
+__all__ = ["mesh_session", "open_tools"]
+
+
+def mesh_session() -> aiohttp.ClientSession:
+    """Return a session for any number of streams: each release that is under way has one all the time."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
 
 
 async def open_tools(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from rollouts.engine.places import Places
 from rollouts.engine.queue import WorkQueue
 
 KEY, OTHER = ("shop", "payment"), ("shop", "other")
@@ -144,3 +147,83 @@ async def test_a_look_that_fails_is_counted_and_its_pause_is_not_lateness():
     await asyncio.sleep(0)
     assert (looks.waited, looks.failed) == ([0.0, 0.0], [True, False])
     await queue.close()
+
+
+@pytest.fixture
+def crowd():
+    """Return a queue of many keys whose runs wait until they are let go, and which of them run."""
+    running, go, urgent = [], asyncio.Event(), set()
+
+    async def reconcile(key):
+        running.append(key)
+        await go.wait()
+
+    queue = WorkQueue(reconcile, lambda *_: None, urgent=lambda key: key in urgent)
+    return queue, [("shop", f"r{n}") for n in range(40)], running, go, urgent
+
+
+async def settled():
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_few_run_at_once_and_the_others_in_the_order_in_which_they_came(crowd):
+    queue, keys, running, go, _ = crowd
+    for key in keys:
+        queue.trigger(key)
+    await settled()
+    assert running == keys[:16]
+    assert queue.depth == len(keys) - 16
+    go.set()
+    await settled()
+    assert running == keys
+    assert queue.depth == 0
+    await queue.close()
+
+
+async def test_what_somebody_waits_for_is_run_at_once_also_when_it_stands_in_the_line(crowd):
+    queue, keys, running, _, urgent = crowd
+    for key in keys[:30]:
+        queue.trigger(key)
+    await settled()
+    urgent.update({keys[29], keys[39]})
+    queue.trigger(keys[29])
+    queue.trigger(keys[39])
+    await settled()
+    assert running == [*keys[:16], keys[29], keys[39]]
+    await queue.close()
+
+
+async def test_who_is_forgotten_in_the_line_or_in_a_place_keeps_nobody_waiting(crowd):
+    queue, keys, running, go, _ = crowd
+    for key in keys:
+        queue.trigger(key)
+    await settled()
+    queue.forget(keys[0])
+    queue.forget(keys[16])
+    await settled()
+    assert running == [*keys[:16], keys[17]]
+    go.set()
+    await settled()
+    assert running == [*keys[:16], *keys[17:]]
+    await queue.close()
+
+
+async def test_who_waits_for_somebody_gives_the_place_back():
+    places, there = Places(1, 0.0), asyncio.Event()
+
+    async def wait():
+        async with places.take(KEY, urgent=False):
+            await there.wait()
+
+    slow = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5), places.take(OTHER, urgent=False):
+        assert not slow.done()
+    there.set()
+    await slow
+    for _ in range(2):  # still one place, and not two
+        async with places.take(KEY, urgent=False):
+            third = asyncio.create_task(wait())
+            await asyncio.sleep(0)
+        await third

@@ -22,6 +22,9 @@ class Reconciler:
     async def reconcile(self, key):
         self._looks.append(key)
 
+    def urgent(self, key):
+        return False
+
     def failed(self, key, error):
         raise AssertionError(error)
 
