@@ -11,7 +11,6 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from crds import logs
-from rollouts.api.names import GROUP, VERSION
 from rollouts.api.rollout import Analysis
 from rollouts.core.actions import ClearFailed
 from rollouts.core.decide import decide
@@ -20,7 +19,7 @@ from rollouts.core.metrics import planned
 from rollouts.core.naming import names_of
 from rollouts.core.notes import Notes
 from rollouts.core.observed import Measured
-from rollouts.engine.apply import Applier, rollout_path
+from rollouts.engine.apply import Applier
 from rollouts.engine.cap import Cap
 from rollouts.engine.configuration import Configuration
 from rollouts.engine.events import post_event
@@ -30,6 +29,7 @@ from rollouts.engine.kube import ConflictError
 from rollouts.engine.measuring import Measuring, Order
 from rollouts.engine.preflight_facts import PreflightReader
 from rollouts.engine.scaling import Scaling
+from rollouts.engine.statuses import Statuses
 from rollouts.engine.transitions import transitions_of
 from rollouts.engine.writeback import WriteBacks
 
@@ -54,13 +54,8 @@ __all__ = ["Reconciler"]
 
 _LOG = logging.getLogger(__name__)
 _CONFLICT_SECONDS: Final = 0.1
-_QUIET_WRITE_SECONDS: Final = 1.0
-_QUIET_WRITES_A_SECOND: Final = 20
-"""Of all releases together: the API server has others to serve."""
 _MOST_EVENTS_AGE: Final = 1800.0
 _ANALYSIS_OFF: Final = Analysis(enabled=False)
-_NOISE: Final = frozenset({"message", "summary", "need", "evidence", "conditions", "budget", "problems"})
-"""Parts of the status that change while nothing happens; they are written at most once a second, and more rarely where there are many releases."""
 
 
 class Reconciler:
@@ -113,8 +108,7 @@ class Reconciler:
         self._people = people
         self._outbox = outbox
         self._preflight = PreflightReader(kube, cache, router, tools.clock)
-        self._written: dict[Key, tuple[str, dict[str, Any]]] = {}
-        self._wrote_at: dict[Key, float] = {}
+        self._statuses = Statuses(kube, cache, tools.clock)
         self._posted: dict[str, int] = {}
         self._measuring: dict[Key, Measuring] = {}
         self._arms: dict[Key, Mapping[str, Arm]] = {}
@@ -132,7 +126,7 @@ class Reconciler:
         Returns:
             After how many seconds to come again; None to wait for a change.
         """
-        body = self._newest(key)
+        body = self._statuses.newest(key)
         if body is None:
             await self.forget(key)
             return None
@@ -172,8 +166,7 @@ class Reconciler:
 
     async def forget(self, key: Key) -> None:
         """Forget a Rollout that is gone."""
-        self._written.pop(key, None)
-        self._wrote_at.pop(key, None)
+        self._statuses.forget(key)
         self._errors.pop(key, None)
         self._asked.pop(key, None)
         self._arms.pop(key, None)
@@ -199,23 +192,15 @@ class Reconciler:
             await measuring.close()
         self._measuring.clear()
 
-    def _newest(self, key: Key) -> dict[str, Any] | None:
-        """Return the Rollout: our own last write where the watch has not brought it yet."""
-        body = self._cache.rollouts.get(key)
-        before, written = self._written.get(key, ("", {}))
-        if body is not None and body["metadata"]["resourceVersion"] == before:
-            return written
-        return body
-
     async def _carry_out(self, key: Key, body: Mapping[str, Any], subject: Subject, plan: Plan) -> None:
         await self._apply(key, subject, (a for a in plan.actions if isinstance(a, ClearFailed)))
         # What an earlier process decided may push out what it had no time to tell.
         await self._tell(subject, subject.notes.announcements, body.get("status") or {})
         if self._outbox and plan.events:
             await self._outbox.kept(subject.uid, plan.events[0].number - 1)
-        await self._write_status(key, body, subject, plan.status)
+        await self._statuses.write(key, body, subject, self._honest(key, plan.status), releases=len(self._measuring))
         self._count(subject, plan)
-        await self._tell(subject, plan.events, self._written.get(key, ("", {}))[1].get("status") or {})
+        await self._tell(subject, plan.events, self._statuses.written(key))
         await self._apply(key, subject, (a for a in plan.actions if not isinstance(a, ClearFailed)))
 
     def _count(self, subject: Subject, plan: Plan) -> None:
@@ -239,34 +224,11 @@ class Reconciler:
             _LOG.info("%s/%s: %s", *key, _brief(action))
             await self._applier.apply(subject, action)
 
-    async def _write_status(self, key: Key, body: Mapping[str, Any], subject: Subject, status: RolloutStatus) -> None:
+    def _honest(self, key: Key, status: RolloutStatus) -> RolloutStatus:
+        """Return a status that says what went wrong in the last pass."""
         if error := self._errors.get(key):
-            status = status.model_copy(update={"message": f"{status.message} (trying again after: {error})"})
-        before, after = subject.status.dump(), status.dump()
-        changed = {k for k in before.keys() | after.keys() if before.get(k) != after.get(k)}
-        quiet = changed <= _NOISE or _only_actual(changed, before, after)
-        now = self._clock()
-        rest = max(_QUIET_WRITE_SECONDS, len(self._measuring) / _QUIET_WRITES_A_SECOND)
-        if not changed or (quiet and now - self._wrote_at.get(key, 0.0) < rest):
-            return
-        version = str(body["metadata"]["resourceVersion"])
-        metadata = {k: body["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion")}
-        answer = await self._kube.request(
-            "PUT",
-            f"{rollout_path(subject.namespace, subject.name)}/status",
-            body={
-                "apiVersion": f"{GROUP}/{VERSION}",
-                "kind": "Rollout",
-                "metadata": metadata,
-                "spec": body.get("spec", {}),
-                "status": after,
-            },
-        )
-        if answer is None:
-            self._cache.drop("rollouts", *key)
-            raise ConflictError(404, "NotFound", f"Rollout {key[1]} is gone")
-        self._written[key] = (version, answer)
-        self._wrote_at[key] = now
+            return status.model_copy(update={"message": f"{status.message} (trying again after: {error})"})
+        return status
 
     def _measure(self, key: Key, subject: Subject, notes: Notes, known: Known) -> Measured:
         measuring = self._measuring.get(key)
@@ -312,15 +274,6 @@ def _looked(measuring: Measuring, subject: Subject, notes: Notes, known: Known) 
     if subject.spec is None:
         return measuring.look(notes, _ANALYSIS_OFF, known)
     return measuring.look(notes, subject.spec.analysis, known, subject.spec.slos)
-
-
-def _only_actual(changed: set[str], before: dict[str, Any], after: dict[str, Any]) -> bool:
-    """Return whether besides the noise only the measured share changed."""
-    if not changed <= _NOISE | {"weight"}:
-        return False
-    share = {"actual"}
-    old, new = before.get("weight", {}), after.get("weight", {})
-    return {k: v for k, v in old.items() if k not in share} == {k: v for k, v in new.items() if k not in share}
 
 
 def _asked(body: Mapping[str, Any]) -> object:
