@@ -141,7 +141,7 @@ def test_a_healthy_cluster_is_green_and_what_breaks_is_found_with_its_fix(
         "metrics",
         "your rights",
     }
-    assert {f["check"] for f in found if f["status"] == "unknown"} <= {"notifications"}
+    assert {f["check"] for f in found if f["status"] == "unknown"} <= {"notifications", "slack"}
 
     definition = "telemetries.telemetry.istio.io"
     shop.kubectl("delete", "crd", definition)
