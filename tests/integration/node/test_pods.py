@@ -87,7 +87,7 @@ def test_a_container_gets_what_it_declares_and_no_more(pods, python):
     assert args == ["--name=echo"]
 
 
-def test_readiness_follows_the_probe_both_ways(pods, python):
+def test_readiness_follows_the_probe_both_ways(pods, python, eventually):
     flag = pods.scratch / "ready"
     probe = {"exec": {"command": ["test", "-e", str(flag)]}, "periodSeconds": 1, "failureThreshold": 1}
     pods.run("gate", python(FOREVER, readinessProbe=probe))
@@ -96,7 +96,7 @@ def test_readiness_follows_the_probe_both_ways(pods, python):
     pods.until("gate", lambda pod: condition(pod, "Ready") == "True")
     flag.unlink()
     pods.until("gate", lambda pod: condition(pod, "Ready") == "False")
-    assert "Unhealthy" in pods.events("gate")
+    eventually(lambda: "Unhealthy" in pods.events("gate"))
 
 
 def test_a_crashing_container_is_restarted_and_then_backed_off(pods, python):
@@ -110,12 +110,12 @@ def test_a_crashing_container_is_restarted_and_then_backed_off(pods, python):
     assert pods.logs("crash", "--previous") == "boom\n"
 
 
-def test_a_failed_liveness_probe_restarts_the_container(pods, python):
+def test_a_failed_liveness_probe_restarts_the_container(pods, python, eventually):
     probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}
     pods.run("sick", python(FOREVER, livenessProbe=probe), restartPolicy="Always")
     pod = pods.until("sick", lambda pod: pod["status"].get("containerStatuses", [{}])[0].get("restartCount"))
     assert pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 143
-    assert {"Unhealthy", "Killing"} <= pods.events("sick")
+    eventually(lambda: {"Unhealthy", "Killing"} <= pods.events("sick"))
 
 
 def test_a_job_completes(pods, python):

@@ -162,9 +162,28 @@ class Shop:
 
     def events(self) -> list[str]:
         """Reasons of the Rollout's Events, oldest first."""
-        items = self.live.all("event", self.namespace)
-        ours = [e for e in items if e["regarding"]["kind"] == "Rollout"]
-        return [e["reason"] for e in sorted(ours, key=lambda e: int(e["metadata"]["name"].rsplit(".", 1)[1]))]
+        return [reason for _, reason in self.numbered_events()]
+
+    def numbered_events(self) -> list[tuple[int, str]]:
+        """Number and reason of the Rollout's Events. They are posted a moment after the status that they tell of."""
+        deadline = time.monotonic() + 20.0
+        while True:
+            items = self.live.all("event", self.namespace)
+            found = [(_number(e), e) for e in items if e["regarding"]["kind"] == "Rollout"]
+            posted = {(e["regarding"]["name"], number) for number, e in found}
+            if self._decided() <= posted or time.monotonic() > deadline:
+                return sorted((number, e["reason"]) for number, e in found)
+            time.sleep(0.2)
+
+    def _decided(self) -> set[tuple[str, int]]:
+        """Each Rollout's name with its last transition's number."""
+        rollouts = self.live.all("rollout", self.namespace)
+        last = [(r["metadata"]["name"], r.get("status", {}).get("internal", {}).get("number")) for r in rollouts]
+        return {(name, number) for name, number in last if number}
+
+
+def _number(event: dict[str, Any]) -> int:
+    return int(event["metadata"]["name"].rsplit(".", 1)[1])
 
 
 @pytest.fixture

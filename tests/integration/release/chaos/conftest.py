@@ -82,9 +82,7 @@ class Story:
     """What the Rollout's Events tell, against the state machine's table."""
 
     def __init__(self, shop: Any) -> None:
-        items = shop.live.all("event", shop.namespace)
-        ours = [e for e in items if e["regarding"]["kind"] == "Rollout"]
-        self.told = sorted((int(e["metadata"]["name"].rsplit(".", 1)[1]), e["reason"]) for e in ours)
+        self.told = shop.numbered_events()
         self.reasons = [reason for _, reason in self.told]
         self.internal = shop.status["internal"]
         self.history = shop.status.get("history", [])
