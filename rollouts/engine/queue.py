@@ -116,11 +116,14 @@ class WorkQueue:
     async def _run(self, key: Key) -> float | None:
         began = self._clock()
         waited = began - self._due.pop(key, began)
-        failed = True
         try:
             after = await self._reconcile(key)
-            failed = False
-        finally:
-            if self._meters is not None:
-                self._meters.looked(waited=waited, took=self._clock() - began, failed=failed)
+        except Exception:
+            self._count(waited, self._clock() - began, failed=True)
+            raise
+        self._count(waited, self._clock() - began, failed=False)
         return after
+
+    def _count(self, waited: float, took: float, *, failed: bool) -> None:
+        if self._meters is not None:
+            self._meters.looked(waited=waited, took=took, failed=failed)

@@ -227,3 +227,26 @@ async def test_who_waits_for_somebody_gives_the_place_back():
             third = asyncio.create_task(wait())
             await asyncio.sleep(0)
         await third
+
+
+async def test_runs_are_counted_and_those_that_are_cancelled_are_not():
+    counted, there, twice = [], asyncio.Event(), asyncio.Event()
+
+    class Meters:
+        def looked(self, **values):
+            counted.append(values["failed"])
+            if len(counted) == 2:
+                twice.set()
+
+    async def reconcile(key):
+        if key == OTHER:
+            await there.wait()
+        if not counted:
+            raise RuntimeError("no")
+
+    queue = WorkQueue(reconcile, lambda *_: None, Meters())
+    queue.trigger(KEY)
+    queue.trigger(OTHER)
+    await asyncio.wait_for(twice.wait(), 5)
+    await queue.close()
+    assert counted == [True, False]
