@@ -160,7 +160,7 @@ ROLLOUT: Final = Definition(
         Column("ACTUAL", ".status.weight.actual", "Percent of the requests that the canary got.", "number"),
         Column("VERDICT", ".status.verdict", "The judge's last answer."),
         AGE,
-        # What `coalmine status` says of many comes from these columns: the objects would be fifty times as much.
+        # What `coalmine status` says of many comes from these columns: the objects would be eight times as much.
         Column("STARTED", ".status.startedAt", "When its release began.", priority=1),
         Column("STABLE", ".status.stable.images[*]", "The stable version's images.", priority=1),
         Column("CANARY", ".status.canary.images[*]", "The new version's images.", priority=1),

@@ -42,8 +42,8 @@ def get(target: Target, names: tuple[str, ...], output: str | None) -> None:
     if names and target.everywhere:
         raise click.UsageError("a Rollout can not be named together with --all-namespaces: name its namespace with -n")
     with connect(target, _listing) as api:
-        whole = list_rollouts if output in {"json", "yaml"} else list_rows
-        items = [get_rollout(api, target, name) for name in names] if names else whole(api, target)
+        listed = list_rollouts if output in {"json", "yaml"} else list_rows
+        items = [get_rollout(api, target, name) for name in names] if names else listed(api, target)
     if output in {"json", "yaml"}:
         _dump(items[0] if len(names) == 1 else _list(items), output or "")
     elif output == "name":

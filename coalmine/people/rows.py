@@ -1,4 +1,4 @@
-"""Rollouts from the table that the API server prints for kubectl: all that lists of them show, at a fiftieth of their size.
+"""Rollouts from the table that the API server prints for kubectl: all that lists of them show, at an eighth of their size.
 
 No I/O.
 """

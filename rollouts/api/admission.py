@@ -20,6 +20,7 @@ from rollouts.api.policies import (
     ADMISSION_GROUP,
     DEPLOYMENT_UPDATES,
     HELD_DEPLOYMENTS,
+    HELD_UPDATES,
     LABELS,
     MANAGER,
     WEBHOOK,
@@ -96,11 +97,7 @@ def policy_objects(version: str = "v1") -> list[dict[str, Any]]:
         "failurePolicy": "Fail",
         # A webhook that changes the template later in the chain must not get around the hold.
         "reinvocationPolicy": "IfNeeded",
-        "matchConstraints": {
-            "matchPolicy": "Equivalent",
-            "objectSelector": HELD_DEPLOYMENTS,
-            "resourceRules": [DEPLOYMENT_UPDATES],
-        },
+        "matchConstraints": HELD_UPDATES,
         "matchConditions": [_HELD],
         "mutations": [
             {

@@ -11,6 +11,7 @@ from rollouts.api.names import CHANGED_BY_ANNOTATION, FIELD_MANAGER, GROUP, ROLL
 from rollouts.api.policies import (
     DEPLOYMENT_UPDATES,
     HELD_DEPLOYMENTS,
+    HELD_UPDATES,
     MANAGER,
     WEBHOOK,
     annotation,
@@ -57,11 +58,7 @@ def author_policy_objects(version: str = "v1") -> list[dict[str, Any]]:
     author = {
         "failurePolicy": "Fail",
         "reinvocationPolicy": "IfNeeded",
-        "matchConstraints": {
-            "matchPolicy": "Equivalent",
-            "objectSelector": HELD_DEPLOYMENTS,
-            "resourceRules": [DEPLOYMENT_UPDATES],
-        },
+        "matchConstraints": HELD_UPDATES,
         "matchConditions": [_AUTHOR_CONDITION],
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": _AUTHOR}}],
     }

@@ -13,6 +13,7 @@ __all__ = [
     "ADMISSION_GROUP",
     "DEPLOYMENT_UPDATES",
     "HELD_DEPLOYMENTS",
+    "HELD_UPDATES",
     "LABELS",
     "MANAGER",
     "WEBHOOK",
@@ -40,8 +41,12 @@ DEPLOYMENT_UPDATES: Final = {
     "operations": ["UPDATE"],
     "scope": "Namespaced",
 }
-
-
+HELD_UPDATES: Final = {
+    "matchPolicy": "Equivalent",
+    "objectSelector": HELD_DEPLOYMENTS,
+    "resourceRules": [DEPLOYMENT_UPDATES],
+}
+"""A policy's ``matchConstraints`` for updates of those Deployments."""
 WEBHOOK: Final = {
     "admissionReviewVersions": ["v1"],
     "failurePolicy": "Fail",

@@ -40,6 +40,7 @@ class Objects:
         pki = cluster.layout.pki
         context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+        self._kubectl = cluster.kubectl()
         self._client = httpx.Client(base_url=cluster.server, verify=context, trust_env=False, timeout=30.0)
 
     def find(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
@@ -67,6 +68,12 @@ class Objects:
     def pods(self, namespace: str, labels: str) -> list[dict[str, Any]]:
         """Return the pods with these labels that nobody has deleted yet."""
         return [p for p in self.all("pod", namespace, labels=labels) if "deletionTimestamp" not in p["metadata"]]
+
+    def events(self, namespace: str, reason: str) -> list[dict[str, Any]]:
+        """Wait until there are Events of a reason, and return them."""
+        told = f"reason={reason}"
+        self._kubectl("wait", "event", "-n", namespace, f"--field-selector={told}", "--for=create", "--timeout=120s")
+        return self.all("event", namespace, fields=told)
 
     def log(self, namespace: str, pod: str, container: str) -> str:
         """Return what a container has written."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from coalmine.local import processes
@@ -13,11 +14,12 @@ from coalmine.local.kube import http_ok
 from coalmine.local.layout import CONTROLLER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from coalmine.local.cluster import LocalCluster
 
-__all__ = ["Controller", "free_port"]
+__all__ = ["Controller", "free_port", "instead"]
 
 
 def free_port() -> int:
@@ -91,3 +93,15 @@ class Controller:
     def lines(self, since: int = 0) -> list[str]:
         """Return what it has logged from a character of its log on."""
         return self.log.read_text(errors="replace")[since:].splitlines() if self.log.exists() else []
+
+
+@contextmanager
+def instead(cluster: LocalCluster, controller: Controller) -> Iterator[Controller]:
+    """Run a controller in place of the cluster's own, which comes back afterwards."""
+    cluster.stop(CONTROLLER)
+    controller.start()
+    try:
+        yield controller
+    finally:
+        controller.stop()
+        cluster.start(CONTROLLER)

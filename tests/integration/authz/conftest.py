@@ -6,7 +6,6 @@ import base64
 import contextlib
 import datetime as dt
 import json
-import socket
 import ssl
 import subprocess
 import time
@@ -20,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
+from running import controllers
 
 from mesh.proxy.bootstrap import ProxySettings, bootstrap
 
@@ -116,12 +116,7 @@ def make_issuer() -> Callable[[str], Issuer]:
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    def find() -> int:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            return int(found.getsockname()[1])
-
-    return find
+    return controllers.free_port
 
 
 @pytest.fixture

@@ -121,10 +121,7 @@ class Ingress:
         return certificate
 
     def event(self, reason: str) -> dict[str, Any]:
-        told = f"reason={reason}"
-        where = ("-n", self.namespace, f"--field-selector={told}")
-        self.kubectl("wait", "event", *where, "--for=create", "--timeout=120s")
-        return self.live.all("event", self.namespace, fields=told)[0]
+        return self.live.events(self.namespace, reason)[0]
 
     def acknowledged(self, split: str = "payment") -> None:
         """Wait until every proxy holds the split's weights."""

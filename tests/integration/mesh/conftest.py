@@ -72,10 +72,7 @@ class Shop:
 
     def event(self, reason: str) -> dict[str, Any]:
         """Wait until there is an Event of this reason, and return the only one."""
-        told = f"reason={reason}"
-        where = ("-n", self.namespace, f"--field-selector={told}")
-        self.kubectl("wait", "event", *where, "--for=create", "--timeout=120s")
-        (event,) = self.live.all("event", self.namespace, fields=told)
+        (event,) = self.live.events(self.namespace, reason)
         return event
 
     def split(self, **weights: int) -> int:

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from running.controllers import Controller
-
-from coalmine.local.layout import CONTROLLER
+from running.controllers import Controller, instead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,16 +33,12 @@ def controller(stack: LocalCluster, shop: Any, tmp_path: Path) -> Iterator[Contr
     document["users"] = [{"name": u["name"], "user": {"token": token}} for u in document["users"]]
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(document))
-    stack.stop(CONTROLLER)
-    lease = ("--leader-elect", "--lease-namespace=coalmine-system")
-    made = Controller(stack, "namespaced", f"--namespace={shop.namespace}", *lease, kubeconfig=kubeconfig)
-    made.start()
+    args = (f"--namespace={shop.namespace}", "--leader-elect", "--lease-namespace=coalmine-system")
     try:
-        yield made
+        with instead(stack, Controller(stack, "namespaced", *args, kubeconfig=kubeconfig)) as made:
+            yield made
     finally:
-        made.stop()
         kubectl("delete", "lease", "coalmine-controller", "-n", "coalmine-system", "--ignore-not-found")
-        stack.start(CONTROLLER)
 
 
 @pytest.fixture

@@ -16,9 +16,7 @@ from doubles.notified import (
     Serving,
     TeamsDouble,
 )
-from running.controllers import Controller
-
-from coalmine.local.layout import CONTROLLER
+from running.controllers import Controller, instead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,14 +80,8 @@ def places(tmp_path: Path) -> Iterator[Places]:
 @pytest.fixture
 def controller(stack: LocalCluster, places: Places, tmp_path: Path) -> Iterator[Controller]:
     (tmp_path / "controller.yaml").write_text(yaml.safe_dump(places.configuration()))
-    stack.stop(CONTROLLER)
-    made = Controller(stack, "telling", f"--config={tmp_path / 'controller.yaml'}")
-    made.start()
-    try:
+    with instead(stack, Controller(stack, "telling", f"--config={tmp_path / 'controller.yaml'}")) as made:
         yield made
-    finally:
-        made.stop()
-        stack.start(CONTROLLER)
 
 
 def _release(shop: Any, version: str, commit: str, places: Places, **more: Any) -> None:

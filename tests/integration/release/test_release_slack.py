@@ -10,9 +10,7 @@ import yaml
 from doubles.slack import People
 from doubles.slack.server import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET
 from doubles.slack.thread import SlackInThread
-from running.controllers import Controller
-
-from coalmine.local.layout import CONTROLLER
+from running.controllers import Controller, instead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,14 +50,8 @@ def controller(stack: LocalCluster, slack: SlackInThread, tmp_path: Path) -> Ite
         "apiUrl": slack.slack.api_url,
     }
     (tmp_path / "controller.yaml").write_text(yaml.safe_dump({"slack": settings}))
-    stack.stop(CONTROLLER)
-    made = Controller(stack, "with-slack", f"--config={tmp_path / 'controller.yaml'}")
-    made.start()
-    try:
+    with instead(stack, Controller(stack, "with-slack", f"--config={tmp_path / 'controller.yaml'}")) as made:
         yield made
-    finally:
-        made.stop()
-        stack.start(CONTROLLER)
 
 
 class Channel:
